@@ -1,0 +1,1 @@
+"""From raw scores to calibrated ones, and from budgets to thresholds."""

@@ -1,0 +1,74 @@
+"""Detectors. Each is one file here and one yaml in ``configs/detector``, and each is one step function.
+
+A detector says which rows it reads (built of shared blocks, so that the same graph makes them in training and
+in streaming), is fitted on those rows, and writes its raw score of a row into the graph. What is shared by all,
+the user's context before it and the calibrated tail after it, is added by ``detector.compose``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqdetect.detector.block.context import Context
+from seqdetect.detector.graph import Value
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a detector is fitted on: its own rows, replayed over the training events in tick order."""
+
+    values: NDArray[np.float32]
+    """[n, D]"""
+    user: NDArray[np.int32]
+    """[n] row of the key table."""
+    tick: NDArray[np.int64]
+    """[n] the tick's end, microseconds."""
+    usable: NDArray[np.bool_]
+    """[n] False inside labelled incidents and during warm-up: to be passed over in fitting."""
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> Rows:
+        """A selection of rows."""
+        return Rows(self.values[rows], self.user[rows], self.tick[rows], self.usable[rows])
+
+
+class Detector(Protocol):
+    """Higher scores are more anomalous."""
+
+    research_only: str | None
+    """Why it cannot be exported, or None: then it may win and be deployed."""
+
+    def rows(self, context: Context) -> Value:
+        """The values ``[n, D]`` that this detector reads at each step, as graph nodes."""
+        ...
+
+    def fit(self, rows: Rows, seed: int) -> None:
+        """Learn from clean rows. The same seed gives the same scores."""
+        ...
+
+    def score(self, context: Context, rows: Value) -> Value:
+        """The raw score ``[n, 1]`` as graph nodes; only after ``fit``."""
+        ...
+
+    def reference(self, rows: Rows) -> NDArray[np.float64]:
+        """Raw scores [n] of whole sequences from an empty state, by the trained model itself, without the graph."""
+        ...
+
+
+def sample(rows: Rows, limit: int, seed: int) -> NDArray[np.float32]:
+    """At most ``limit`` usable rows, drawn so that each user's share is capped at three times the even one."""
+    rng = np.random.default_rng(seed)
+    chosen = rng.permutation(np.flatnonzero(rows.usable))
+    users = len(np.unique(rows.user[chosen]))
+    cap = 3 * limit // max(users, 1) + 1
+    order = np.argsort(rows.user[chosen], kind="stable")
+    grouped = rows.user[chosen][order]
+    position = np.arange(len(grouped)) - np.searchsorted(grouped, grouped, side="left")
+    kept = np.sort(order[position < cap])[:limit]
+    return rows.values[np.sort(chosen[kept])]

@@ -1,0 +1,1 @@
+"""Shared pieces of step functions: each reads and updates its own slots of the state row."""

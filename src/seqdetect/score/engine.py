@@ -1,0 +1,98 @@
+"""The streaming scorer: event tables in, scored steps out. It knows no detector."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from seqdetect.bundle.load import Bundle
+from seqdetect.events import Tally
+from seqdetect.score.attribution import Attribution, Cause
+from seqdetect.score.stepper import Stepper
+from seqdetect.sequence.features import NAMES
+from seqdetect.sequence.population import NAMES as POPULATION
+from seqdetect.sequence.stream import History, Stream, fill
+
+LEVELS: Final = ("none", "warning", "critical")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scored steps ``[n]``, by tick, then by order of the users' first appearance."""
+
+    user: NDArray[np.int32]
+    """Row of the key table."""
+    names: list[str]
+    """The key table."""
+    tick: NDArray[np.int64]
+    """The tick's end, microseconds."""
+    score: NDArray[np.float32]
+    level: NDArray[np.int8]
+    """Index into ``LEVELS``."""
+    tokens: NDArray[np.int64]
+    """[n, 2] prompt and completion tokens."""
+    causes: dict[int, list[Cause]] = field(default_factory=dict)
+    """For rows at warning or above: what caused the score, largest first."""
+
+    def __len__(self) -> int:
+        return len(self.tick)
+
+
+class Engine:
+    """One bundle at work. ``thresholds`` (by tier) override the bundle's own."""
+
+    def __init__(self, bundle: Bundle, tally: Tally, thresholds: Mapping[str, float] | None = None) -> None:
+        meta = bundle.metadata
+        self.bundle = bundle
+        self.stream = Stream(meta.tick_s, meta.lateness_s, tally)
+        self.stepper = Stepper(bundle.session, bundle.initial)
+        self.attribution = Attribution(meta.features)
+        self.thresholds = {name: one.value for name, one in meta.thresholds.items()} | dict(thresholds or {})
+        unknown = set(self.thresholds) - set(LEVELS[1:])
+        if unknown:
+            raise ValueError(f"unknown tiers {sorted(unknown)}: a threshold is for one of {list(LEVELS[1:])}")
+        names = [column.name for column in meta.features]
+        if names != list(NAMES) or meta.population != list(POPULATION):
+            raise ValueError("the bundle was made for other features than this version computes: retrain it")
+        self.neutral = np.array([column.neutral for column in meta.features], np.float32)
+        self.observed = np.array([column.observed for column in meta.features])
+
+    def push(self, table: pa.Table) -> Scored:
+        """Take in events in arrival order; the steps of the ticks that they complete."""
+        return self._score(self.stream.push(table))
+
+    def flush(self) -> Scored:
+        """Complete every open tick, at the end of the input."""
+        return self._score(self.stream.flush())
+
+    def _score(self, history: History) -> Scored:
+        steps = history.steps
+        features = fill(steps.features, self.neutral, self.observed)
+        score = np.zeros(len(steps), np.float32)
+        causes: dict[int, list[Cause]] = {}
+        lowest = min(self.thresholds.values(), default=np.inf)
+        for rows, population in history.each_tick():
+            users = steps.user[rows]
+            before = self.stepper.rows(users)
+            out = self.stepper.run(features[rows], population, before)
+            self.stepper.put(users, out["state"])
+            score[rows] = out["score"][:, 0]
+            hot = np.flatnonzero(score[rows] >= lowest)
+            if len(hot):
+                at = hot + rows.start
+                found = self.attribution(
+                    self.stepper, features[at], population, before[hot], out["expected"][hot], score[at]
+                )
+                causes.update(zip(at.tolist(), found, strict=True))
+        return Scored(steps.user, self.stream.keys.names, steps.tick, score, self._level(score), steps.tokens, causes)
+
+    def _level(self, score: NDArray[np.float32]) -> NDArray[np.int8]:
+        level = np.zeros(len(score), np.int8)
+        for number, name in enumerate(LEVELS[1:], start=1):
+            level[score >= self.thresholds.get(name, np.inf)] = number
+        return level
