@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,10 +16,10 @@ STRENGTHS: tuple[Strength, ...] = ("blatant", "strong", "moderate", "subtle")
 class Scene:
     """What an attack may look at and change: the events of its targets, and the time it has.
 
-    ``events`` has the columns of ``seqdetect.events.SCHEMA`` (``timestamp`` as int64 microseconds, UTC; text as
-    plain strings; optional columns that the traffic lacks are absent), in time order, for ``targets`` alone and
-    for the whole time span of the data. ``donor`` is the same for one other user, the model of a stolen key's
-    new owner. The incident must lie in ``[start, end)`` microseconds.
+    ``events`` has the columns of ``seqdetect.events.SCHEMA`` (``timestamp`` as int64 microseconds, UTC; text
+    as plain strings; optional columns that the traffic lacks are absent), in time order, for ``targets``
+    alone and for the whole time span of the data. ``donor`` is the same for one other user, the model of a
+    stolen key's new owner. The incident must lie in ``[start, end)`` microseconds.
     """
 
     events: pd.DataFrame
@@ -43,12 +43,18 @@ class Outcome:
 class Attack(Protocol):
     """Rewrites the events of its targets for a while."""
 
-    kind: str
+    kind: ClassVar[str]
     """One of the glossary's kinds; ``benign_*`` for confounders, which must not alert."""
-    owasp: tuple[str, ...]
+    owasp: ClassVar[tuple[str, ...]]
     """OWASP LLM Top 10 (2025) ids; empty for confounders."""
-    atlas: tuple[str, ...]
+    atlas: ClassVar[tuple[str, ...]]
     """MITRE ATLAS technique ids; empty for confounders."""
+    for_good: ClassVar[bool]
+    """True where the change lasts to the end of the data: the scene ends there, and so does the label."""
+
+    def room(self, strength: Strength) -> tuple[int, int]:
+        """Microseconds of scene it can do with, and would make use of (least, most)."""
+        ...
 
     def targets(self, users: int, rng: np.random.Generator) -> int:
         """How many of the ``users`` present it hits at once: 1, several, or all."""

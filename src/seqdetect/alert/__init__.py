@@ -1,0 +1,1 @@
+"""From scored steps to alerts that open, are updated and are resolved."""

@@ -1,0 +1,183 @@
+"""One experiment: a detector fitted, calibrated, exported, streamed over the events again and measured."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import pandas as pd
+from numpy.typing import NDArray
+
+from seqdetect.bundle import export
+from seqdetect.bundle.load import load, session
+from seqdetect.bundle.schema import Parity, Threshold
+from seqdetect.calibration.tail import Tail, fit_tail
+from seqdetect.calibration.threshold import set_thresholds
+from seqdetect.detector import Detector, Rows
+from seqdetect.detector.block.normal import Prior
+from seqdetect.detector.compose import rows_graph, step_graph, values_graph
+from seqdetect.detector.graph import Graph
+from seqdetect.metrics.evaluate import evaluate, random_scores
+from seqdetect.prepare import Data
+from seqdetect.score.replay import replay
+from seqdetect.score.stepper import Stepper
+from seqdetect.sequence.split import iso, measured
+
+log = logging.getLogger(__name__)
+BUDGETS: Final = {"critical": 1.0, "warning": 7.0}
+"""False alerts per user-week by tier."""
+PARITY_ROWS: Final = 20_000
+KINDS: Final = ["unknown"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fitted and calibrated detector."""
+
+    name: str
+    detector: Detector
+    prior: Prior
+    tail: Tail
+    raw: NDArray[np.float64]
+    """[n] raw scores of every step of the data."""
+    parity: Parity
+    thresholds: dict[str, Threshold]
+    calibration: dict[str, Any]
+    timing: dict[str, float]
+
+
+def fit(name: str, detector: Detector, data: Data, seed: int, budgets: Mapping[str, float]) -> Trained:
+    """Fit on the clean steps of the training span, calibrate on the calibration span."""
+    started = time.monotonic()
+    training = data.history.until(data.spans.train_end)
+    count = len(training.steps)
+    usable = (data.clean & data.warm)[:count]
+    log.info("%s: replaying %d training steps", name, count)
+    values = replay(training, _stepper(*values_graph()), data.features[:count], "values")
+    prior = Prior.of(values[usable], training.steps.user[usable])
+    rows = Rows(
+        replay(training, _stepper(*rows_graph(detector, prior)), data.features[:count], "rows"),
+        training.steps.user,
+        training.steps.tick,
+        usable,
+    )
+    log.info("%s: fitting on %d clean steps", name, int(usable.sum()))
+    detector.fit(rows, seed)
+    fitted = time.monotonic()
+    raw = replay(data.history, _stepper(*step_graph(detector, prior, None)), data.features, "score")[:, 0]
+    scored = time.monotonic()
+    some = rows.take(slice(0, PARITY_ROWS))
+    reference = f"{type(detector).__name__}.reference"
+    parity = export.check_parity(raw[: len(some)], detector.reference(some), raw[:count][usable], reference)
+    clean = data.within(data.spans.calibration) & data.clean
+    tail = fit_tail(raw[clean].astype(np.float64))
+    span = measured(data.spans.calibration)
+    thresholds = set_thresholds(frame(data, tail(raw)), data.incidents, span, budgets)
+    timing = {
+        "fit_s": fitted - started,
+        "replay_s": scored - fitted,
+        "us_per_step": 1e6 * (scored - fitted) / max(len(raw), 1),
+    }
+    return Trained(
+        name, detector, prior, tail, raw.astype(np.float64), parity, thresholds, _labels(data, clean), timing
+    )
+
+
+def _stepper(model: onnx.ModelProto, graph: Graph) -> Stepper:
+    return Stepper(session(model.SerializeToString()), graph.initial_row)
+
+
+def _labels(data: Data, clean: NDArray[np.bool_]) -> dict[str, Any]:
+    """What the calibration rests on, in words and numbers."""
+    start, end = data.spans.calibration
+    known = data.incidents
+    inside = 0 if known is None else int(((known["start"] < end) & (known["end"] > start)).sum())
+    statement = (
+        f"{inside} labelled incident rows in the calibration span were set apart from its clean steps"
+        if inside
+        else "no incident is labelled in the calibration span: all of it was taken as clean, "
+        "so an attack in it raises the thresholds"
+    )
+    return {
+        "labels": "incidents" if inside else "clean only",
+        "incident_rows": inside,
+        "clean_steps": int(clean.sum()),
+        "statement": statement,
+    }
+
+
+def frame(data: Data, score: NDArray[np.floating[Any]]) -> pd.DataFrame:
+    """Scores [n] of all steps as the measures read them."""
+    steps = data.history.steps
+    names = np.array(data.keys.names, dtype=object)
+    return pd.DataFrame({"user_id": names[steps.user], "timestamp": steps.tick, "score": score.astype(np.float64)})
+
+
+def write_bundle(trained: Trained, data: Data, path: Path, lateness_s: float, provenance: dict[str, Any]) -> None:
+    """Export the trained detector as a bundle."""
+    model, graph = step_graph(trained.detector, trained.prior, trained.tail)
+    export.write_bundle(
+        path,
+        model,
+        graph.initial,
+        detector=trained.name,
+        key="user_id",
+        tick_s=data.tick_s,
+        lateness_s=lateness_s,
+        features=export.columns(*data.inputs),
+        thresholds=trained.thresholds,
+        kinds=KINDS,
+        calibration=trained.calibration,
+        parity=trained.parity,
+        provenance=provenance,
+    )
+
+
+def measure(
+    trained: Trained, data: Data, scores: pd.DataFrame, budgets: Mapping[str, float], seed: int
+) -> dict[str, Any]:
+    """Everything known about a run; ``scores`` are those that the scorer wrote."""
+    thresholds = {name: one.value for name, one in trained.thresholds.items()}
+
+    def on(span: tuple[int, int], what: pd.DataFrame, use: Mapping[str, float]) -> dict[str, Any]:
+        rng = np.random.default_rng(seed)
+        return evaluate(what, data.incidents, measured(span), use, budgets, rng, data.keys.names)
+
+    calibration = on(data.spans.calibration, scores, thresholds)
+    chance = random_scores(scores, np.random.default_rng([seed, 99]))
+    return {
+        "detector": trained.name,
+        "seed": seed,
+        "data": data.describe() | {"start": iso(data.spans.start), "end": iso(data.spans.end)},
+        "split": data.spans.iso(),
+        "calibration": trained.calibration
+        | {"thresholds": {name: _asdict(one) for name, one in trained.thresholds.items()}},
+        "selection": {"score": selection_score(calibration), "on": "calibration"},
+        "test": on(data.spans.test, scores, thresholds),
+        "test_random": on(data.spans.test, chance, {}),
+        "parity": _asdict(trained.parity),
+        "timing": trained.timing,
+        "state_bytes_per_user": 4 * len(step_graph(trained.detector, trained.prior, trained.tail)[1].initial_row),
+        "research_only": trained.detector.research_only,
+        "history": list(getattr(trained.detector, "history", [])),
+    }
+
+
+def selection_score(calibration: Mapping[str, Any]) -> float | None:
+    """What the champion is chosen by, on the calibration span: the mean of the two recalls and AUC-PR."""
+    parts = [
+        calibration["budgets"]["critical"]["best"]["recall"]["macro"],
+        calibration["budgets"]["warning"]["best"]["recall"]["macro"],
+        (calibration["auc_pr"] or {}).get("value"),
+    ]
+    return None if any(part is None for part in parts) else float(np.mean([float(part) for part in parts]))
+
+
+def _asdict(struct: Any) -> dict[str, Any]:
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}

@@ -1,0 +1,213 @@
+"""What ``python train.py`` does: build the objects that the configuration names, run them, keep what comes out."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import hydra
+import mlflow
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from seqdetect import benchmark, experiment, rundir, tracking
+from seqdetect.alert.lifecycle import AlertBook
+from seqdetect.bundle.load import load
+from seqdetect.events import Tally, chunks
+from seqdetect.prepare import Data, prepare
+from seqdetect.score.checkpoint import save
+from seqdetect.score.engine import Engine, Scored
+from seqdetect.score.writer import SCHEMA, table
+from seqdetect.scorer import score_stream
+from seqdetect.sink.jsonl import JsonlSink
+
+log = logging.getLogger(__name__)
+_prepared: dict[str, Data] = {}
+"""The last data set: the jobs of a sweep that share a seed share it too."""
+
+
+def main(config: DictConfig) -> None:
+    """One job: train, calibrate, export, stream, measure, report."""
+    quiet()
+    out = Path(HydraConfig.get().runtime.output_dir)
+    name = str(HydraConfig.get().runtime.choices["detector"])
+    tracker = hydra.utils.instantiate(config.tracking)
+    data = data_of(config)
+    settings = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(settings, dict)
+    source = str(HydraConfig.get().runtime.choices["source"])
+    with tracker.run(f"{name}-seed{config.seed}", {str(k): v for k, v in settings.items()}, {"source": source}) as run:
+        metrics = run_once(name, config, data, out, run)
+        (out / rundir.CONFIG).write_text(OmegaConf.to_yaml(config, resolve=True))
+        rundir.write_report(out, [metrics], name, metrics["provenance"])
+        keep(tracker, out, metrics)
+    rundir.print_summary(out, metrics, data.tally)
+
+
+def data_of(config: DictConfig) -> Data:
+    """The data set that the configuration describes; computed once for jobs that agree on it."""
+    name = _key(config)
+    if name not in _prepared:
+        _prepared.clear()
+        _prepared[name] = prepare(
+            hydra.utils.instantiate(config.source),
+            hydra.utils.instantiate(config.split),
+            config.tick_s,
+            hydra.utils.instantiate(config.attack) if config.attack else None,
+            config.seed,
+        )
+    return _prepared[name]
+
+
+def _key(config: DictConfig) -> str:
+    resolved = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(resolved, dict)
+    return json.dumps([resolved[key] for key in ("source", "attack", "split", "tick_s", "seed")], default=str)
+
+
+def run_once(name: str, config: DictConfig, data: Data, out: Path, run_id: str) -> dict[str, Any]:
+    """Fit one detector on ``data`` and write its folder; returns the content of ``metrics.json``."""
+    out.mkdir(parents=True, exist_ok=True)
+    budgets = {str(tier): float(budget) for tier, budget in config.budgets.items()}
+    detector = hydra.utils.instantiate(config.detector, _convert_="all")
+    trained = experiment.fit(name, detector, data, int(config.seed), budgets)
+    origin = tracking.provenance(data.fingerprint, int(config.seed)) | {"run_id": run_id}
+    if detector.research_only is None:
+        experiment.write_bundle(trained, data, out / rundir.BUNDLE, float(config.lateness_s), origin)
+        scores, speed = stream(data, out)
+        trained.timing.update(speed)
+    else:
+        scores = experiment.frame(data, trained.tail(trained.raw))
+    log.info("%s: measuring", name)
+    metrics = experiment.measure(trained, data, scores, budgets, int(config.seed)) | {"provenance": origin}
+    (out / rundir.METRICS).write_text(json.dumps(metrics, indent=1))
+    rundir.write_context(out, data)
+    return metrics
+
+
+def stream(data: Data, out: Path) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Stream all events through the exported bundle, with empty state at first, as a deployment would.
+
+    Writes the scores of calibration and test, the alerts of the test span and the checkpoint at the end. Gives
+    the scores of all steps, and the speed.
+    """
+    bundle = load(out / rundir.BUNDLE)
+    engine = Engine(bundle, Tally())
+    parts: list[pa.Table] = []
+    started = time.monotonic()
+    book = AlertBook(bundle.metadata)
+    sink = JsonlSink(out / rundir.ALERTS)
+
+    def keep_part(scored: Scored) -> None:
+        parts.append(table(scored))
+
+    log.info("streaming %d events through the bundle", data.events.num_rows)
+    score_stream(engine, chunks(data.events), book, [sink], keep_part, _Progress(data.events.num_rows))
+    sink.close()
+    seconds = time.monotonic() - started
+    save(engine, out / rundir.CHECKPOINT)
+    scores = pa.concat_tables(parts) if parts else SCHEMA.empty_table()
+    write_scores(scores, data, out)
+    frame = scores.select(["user_id", "score"]).to_pandas()
+    frame["timestamp"] = scores.column("timestamp").cast(pa.int64()).to_numpy()
+    speed = {
+        "score_s": seconds,
+        "events_per_s": data.events.num_rows / seconds,
+        "steps_per_s": scores.num_rows / seconds,
+    }
+    return frame, speed
+
+
+def write_scores(scores: pa.Table, data: Data, out: Path) -> None:
+    """``scores.parquet``: calibration and test steps with their split."""
+    tick = scores.column("timestamp").cast(pa.int64())
+    scores = scores.append_column(
+        "split", pc.if_else(pc.greater(tick, data.spans.calibration_end), "test", "calibration")
+    )
+    pyarrow.parquet.write_table(scores.filter(pc.greater(tick, data.spans.train_end)), out / rundir.SCORES)
+
+
+def keep(tracker: tracking.Tracker, out: Path, metrics: Mapping[str, Any]) -> None:
+    """Log measures, files and bundle of a finished job under its open MLflow run."""
+    tracker.metrics(rundir.headline(metrics), metrics["history"])
+    for name in (rundir.METRICS, rundir.CONFIG, rundir.REPORT, rundir.ALERTS):
+        if (out / name).exists():
+            tracker.artifact(out / name)
+    for plot in sorted((out / rundir.PLOTS).glob("*.png")):
+        tracker.artifact(plot)
+    if (out / rundir.BUNDLE).exists():
+        uri = tracker.bundle(out / rundir.BUNDLE)
+        (out / rundir.MODEL_URI).write_text(uri)
+    mlflow.set_tags({"git_revision": metrics["provenance"]["git_revision"], "data_hash": metrics["data"]["hash"]})
+
+
+class Sweep(Callback):
+    """Puts the runs of a sweep under one parent, and closes it with a leaderboard and a champion."""
+
+    def __init__(self) -> None:
+        self.parent: str | None = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Open the parent run."""
+        quiet()
+        tracker = hydra.utils.instantiate(config.tracking)
+        with tracker.run(f"sweep {Path(config.hydra.sweep.dir).name}", {}, {"kind": "sweep"}) as run:
+            self.parent = run
+        os.environ[tracking.PARENT] = run
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Compare the jobs on the calibration span, crown the winner, write the common report."""
+        os.environ.pop(tracking.PARENT, None)
+        out = Path(config.hydra.sweep.dir)
+        runs = benchmark.collect(out)
+        if not runs:
+            return
+        table = benchmark.leaderboard([run.metrics for run in runs])
+        table.to_csv(out / "results.csv", index=False)
+        champion = benchmark.champion(runs)
+        tracker = hydra.utils.instantiate(config.tracking)
+        tracker.start()
+        if champion is not None:
+            rundir.copy_deliverables(champion.folder, out)
+            version = tracker.crown((champion.folder / rundir.MODEL_URI).read_text())
+            log.info("champion: %s, version %d of the registered model", champion.metrics["detector"], version)
+        metrics = [run.metrics for run in runs]
+        name = None if champion is None else str(champion.metrics["detector"])
+        origin = (champion or runs[0]).metrics["provenance"]
+        rundir.write_report(out, metrics, name, origin, champion.folder if champion else None)
+        with mlflow.start_run(run_id=self.parent):
+            tracker.artifact(out / "results.csv")
+            tracker.artifact(out / rundir.REPORT)
+        benchmark.print_leaderboard(table, name)
+        rundir.print_next(out)
+
+
+class _Progress:
+    """Says every ten seconds how far a stream has come."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.said = time.monotonic()
+
+    def __call__(self, taken: int) -> None:
+        if time.monotonic() - self.said > 10:
+            self.said = time.monotonic()
+            log.info("%d of %d events", taken, self.total)
+
+
+def quiet() -> None:
+    """Leave the terminal to our own progress lines."""
+    for name in ("lightning.pytorch", "mlflow", "alembic", "pytorch_lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"(lightning|mlflow|pyod|torch|sklearn)(\..*)?")
