@@ -30,12 +30,26 @@ def collect(out: Path) -> list[Finished]:
     return [Finished(path.parent, json.loads(path.read_text())) for path in sorted(out.glob(f"*/{METRICS}"))]
 
 
+def find(folders: Sequence[Path]) -> list[Finished]:
+    """The jobs in ``folders``: each is one job's folder, or one that holds several."""
+    runs: list[Finished] = []
+    for folder in folders:
+        below = collect(folder)
+        own = folder / METRICS
+        runs += below or ([Finished(folder, json.loads(own.read_text()))] if own.exists() else [])
+    return runs
+
+
 def champion(runs: Sequence[Finished]) -> Finished | None:
     """The exportable detector of the best mean selection score (made on calibration data alone), its best seed.
 
     None where nothing could be compared: without labels in the calibration span there is no winner to pick.
     """
-    able = [run for run in runs if (run.folder / BUNDLE).exists() and run.metrics["selection"]["score"] is not None]
+    able = [
+        run
+        for run in runs
+        if (run.folder / BUNDLE).exists() and run.metrics["selection"]["score"] is not None
+    ]
     if not able:
         return None
 
@@ -53,9 +67,8 @@ def leaderboard(metrics: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
     With several seeds an interval is over seeds (Student's t), with one it is the bootstrap over users.
     """
-    rows = []
-    for name in dict.fromkeys(str(one["detector"]) for one in metrics):
-        rows.append(_row(name, [one for one in metrics if one["detector"] == name], "test"))
+    names = dict.fromkeys(str(one["detector"]) for one in metrics)
+    rows = [_row(name, [one for one in metrics if one["detector"] == name], "test") for name in names]
     chance = _row(RANDOM, metrics, "test_random")
     table = pd.DataFrame(rows).sort_values("selection", ascending=False, na_position="last")
     return pd.concat([table, pd.DataFrame([chance])], ignore_index=True)
@@ -70,7 +83,9 @@ def _row(name: str, metrics: Sequence[Mapping[str, Any]], part: str) -> dict[str
             points = [one[part]["budgets"][tier][threshold] for one in metrics]
             row |= _interval(f"recall_{tier}_{threshold}", [(p or {}).get("recall") for p in points], "macro")
             row |= _interval(
-                f"false_alerts_{tier}_{threshold}", [(p or {}).get("false_alerts") for p in points], "per_user_week"
+                f"false_alerts_{tier}_{threshold}",
+                [(p or {}).get("false_alerts") for p in points],
+                "per_user_week",
             )
     row |= _interval("auc_pr", [one[part]["auc_pr"] for one in metrics], "value")
     row |= _interval("vus_pr", [one[part]["vus_pr"] for one in metrics], "value")
@@ -96,7 +111,11 @@ def _interval(name: str, cells: Sequence[Mapping[str, Any] | None], value: str) 
     if not known:
         return {name: None, f"{name}_low": None, f"{name}_high": None}
     if len(known) == 1:
-        return {name: known[0][value], f"{name}_low": known[0].get("low"), f"{name}_high": known[0].get("high")}
+        return {
+            name: known[0][value],
+            f"{name}_low": known[0].get("low"),
+            f"{name}_high": known[0].get("high"),
+        }
     values = [float(cell[value]) for cell in known]
     low, high = seeds_interval(values)
     return {name: float(np.mean(values)), f"{name}_low": low, f"{name}_high": high}

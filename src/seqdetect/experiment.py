@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqdetect.bundle import export
-from seqdetect.bundle.load import load, session
+from seqdetect.bundle.load import session
 from seqdetect.bundle.schema import Parity, Threshold
 from seqdetect.calibration.tail import Tail, fit_tail
 from seqdetect.calibration.threshold import set_thresholds
@@ -78,7 +78,7 @@ def fit(name: str, detector: Detector, data: Data, seed: int, budgets: Mapping[s
     clean = data.within(data.spans.calibration) & data.clean
     tail = fit_tail(raw[clean].astype(np.float64))
     span = measured(data.spans.calibration)
-    thresholds = set_thresholds(frame(data, tail(raw)), data.incidents, span, budgets)
+    thresholds = set_thresholds(frame(data, tail(raw.astype(np.float64))), data.incidents, span, budgets)
     timing = {
         "fit_s": fitted - started,
         "replay_s": scored - fitted,
@@ -116,10 +116,14 @@ def frame(data: Data, score: NDArray[np.floating[Any]]) -> pd.DataFrame:
     """Scores [n] of all steps as the measures read them."""
     steps = data.history.steps
     names = np.array(data.keys.names, dtype=object)
-    return pd.DataFrame({"user_id": names[steps.user], "timestamp": steps.tick, "score": score.astype(np.float64)})
+    return pd.DataFrame(
+        {"user_id": names[steps.user], "timestamp": steps.tick, "score": score.astype(np.float64)}
+    )
 
 
-def write_bundle(trained: Trained, data: Data, path: Path, lateness_s: float, provenance: dict[str, Any]) -> None:
+def write_bundle(
+    trained: Trained, data: Data, path: Path, lateness_s: float, provenance: dict[str, Any]
+) -> None:
     """Export the trained detector as a bundle."""
     model, graph = step_graph(trained.detector, trained.prior, trained.tail)
     export.write_bundle(
@@ -163,7 +167,8 @@ def measure(
         "test_random": on(data.spans.test, chance, {}),
         "parity": _asdict(trained.parity),
         "timing": trained.timing,
-        "state_bytes_per_user": 4 * len(step_graph(trained.detector, trained.prior, trained.tail)[1].initial_row),
+        "state_bytes_per_user": 4
+        * len(step_graph(trained.detector, trained.prior, trained.tail)[1].initial_row),
         "research_only": trained.detector.research_only,
         "history": list(getattr(trained.detector, "history", [])),
     }

@@ -27,10 +27,11 @@ BENIGN_KINDS = ("benign_campaign", "benign_onboarding", "benign_migration", "ben
 
 def empty() -> pd.DataFrame:
     """An incident table without rows."""
-    return pd.DataFrame({name: pd.Series(dtype="int64" if name in ("start", "end") else "str") for name in COLUMNS})
+    return pd.DataFrame(
+        {name: pd.Series(dtype="int64" if name in ("start", "end") else "str") for name in COLUMNS}
+    )
 
 
 def is_benign(kind: pd.Series) -> np.ndarray:
     """Which rows are confounders that must not alert: every kind that starts with ``benign_``."""
     return kind.astype(str).str.startswith("benign_").to_numpy(dtype=bool)
-

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import mlflow
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -47,7 +46,9 @@ def main(config: DictConfig) -> None:
     settings = OmegaConf.to_container(config, resolve=True)
     assert isinstance(settings, dict)
     source = str(HydraConfig.get().runtime.choices["source"])
-    with tracker.run(f"{name}-seed{config.seed}", {str(k): v for k, v in settings.items()}, {"source": source}) as run:
+    with tracker.run(
+        f"{name}-seed{config.seed}", {str(k): v for k, v in settings.items()}, {"source": source}
+    ) as run:
         metrics = run_once(name, config, data, out, run)
         (out / rundir.CONFIG).write_text(OmegaConf.to_yaml(config, resolve=True))
         rundir.write_report(out, [metrics], name, metrics["provenance"])
@@ -149,7 +150,9 @@ def keep(tracker: tracking.Tracker, out: Path, metrics: Mapping[str, Any]) -> No
     if (out / rundir.BUNDLE).exists():
         uri = tracker.bundle(out / rundir.BUNDLE)
         (out / rundir.MODEL_URI).write_text(uri)
-    mlflow.set_tags({"git_revision": metrics["provenance"]["git_revision"], "data_hash": metrics["data"]["hash"]})
+    tracker.tags(
+        {"git_revision": metrics["provenance"]["git_revision"], "data_hash": metrics["data"]["hash"]}
+    )
 
 
 class Sweep(Callback):
@@ -171,7 +174,7 @@ class Sweep(Callback):
         os.environ.pop(tracking.PARENT, None)
         out = Path(config.hydra.sweep.dir)
         runs = benchmark.collect(out)
-        if not runs:
+        if not runs or self.parent is None:
             return
         table = benchmark.leaderboard([run.metrics for run in runs])
         table.to_csv(out / "results.csv", index=False)
@@ -181,12 +184,14 @@ class Sweep(Callback):
         if champion is not None:
             rundir.copy_deliverables(champion.folder, out)
             version = tracker.crown((champion.folder / rundir.MODEL_URI).read_text())
-            log.info("champion: %s, version %d of the registered model", champion.metrics["detector"], version)
+            log.info(
+                "champion: %s, version %d of the registered model", champion.metrics["detector"], version
+            )
         metrics = [run.metrics for run in runs]
         name = None if champion is None else str(champion.metrics["detector"])
         origin = (champion or runs[0]).metrics["provenance"]
         rundir.write_report(out, metrics, name, origin, champion.folder if champion else None)
-        with mlflow.start_run(run_id=self.parent):
+        with tracker.resumed(self.parent):
             tracker.artifact(out / "results.csv")
             tracker.artifact(out / rundir.REPORT)
         benchmark.print_leaderboard(table, name)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from seqdetect import events
 from seqdetect.attack.inject import Injector
-from seqdetect.calibration.threshold import clean_rows
+from seqdetect.calibration.clean import clean_rows
 from seqdetect.events import MICROSECONDS, Tally
 from seqdetect.sequence.requests import Keys
 from seqdetect.sequence.split import Spans, Split
@@ -105,7 +105,9 @@ def prepare(
     log.info("reading %s", name)
     table = settle(events.concat(source.read(tally)), tally)
     if table.num_rows == 0:
-        raise ValueError(f"{name} gave no usable event ({tally.line()}): {'; '.join(tally.examples) or 'it is empty'}")
+        raise ValueError(
+            f"{name} gave no usable event ({tally.line()}): {'; '.join(tally.examples) or 'it is empty'}"
+        )
     for example in tally.examples:
         log.warning("rejected: %s", example)
     tick = round(tick_s * MICROSECONDS)
@@ -114,7 +116,9 @@ def prepare(
     incidents = source.incidents()
     if injector is not None:
         table, incidents = _attack(table, incidents, spans, injector, seed)
-    log.info("%d events of %d users: computing steps", table.num_rows, len(pc.unique(table.column("user_id"))))
+    log.info(
+        "%d events of %d users: computing steps", table.num_rows, len(pc.unique(table.column("user_id")))
+    )
     steps, keys = history(table, tick_s, Tally())
     return Data(name, table, incidents, spans, steps, keys, tally, tick_s)
 
@@ -130,7 +134,9 @@ def settle(table: pa.Table, tally: Tally) -> pa.Table:
     keep = (size >= LEAST_PIECE) | (size == size.max())
     for number in np.flatnonzero(~keep):
         when = np.datetime64(int(times[piece == number][0]), "us")
-        tally.reject("far_from_others", "event", f"{when}Z is over 30 days from all others", int(size[number]))
+        tally.reject(
+            "far_from_others", "event", f"{when}Z is over 30 days from all others", int(size[number])
+        )
     return table.filter(pa.array(keep[piece]))
 
 

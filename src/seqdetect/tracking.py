@@ -43,7 +43,9 @@ class Tracker:
         """Open the store, making it where it does not exist."""
         mlflow.set_tracking_uri(self.uri)
         if mlflow.get_experiment_by_name(self.experiment) is None:
-            mlflow.create_experiment(self.experiment, artifact_location=Path(self.artifacts).absolute().as_uri())
+            mlflow.create_experiment(
+                self.experiment, artifact_location=Path(self.artifacts).absolute().as_uri()
+            )
         mlflow.set_experiment(self.experiment)
 
     @contextmanager
@@ -51,13 +53,28 @@ class Tracker:
         """One run, nested under the sweep it belongs to; gives its id."""
         self.start()
         parent = os.environ.get(PARENT)
-        with mlflow.start_run(run_name=name, parent_run_id=parent, nested=parent is not None, tags=dict(tags)) as run:
+        with mlflow.start_run(
+            run_name=name, parent_run_id=parent, nested=parent is not None, tags=dict(tags)
+        ) as run:
             mlflow.log_params({key: str(value)[:500] for key, value in flatten(parameters).items()})
             yield str(run.info.run_id)
 
+    @contextmanager
+    def resumed(self, run_id: str) -> Iterator[None]:
+        """An earlier run, opened again."""
+        self.start()
+        with mlflow.start_run(run_id=run_id):
+            yield
+
+    def tags(self, tags: Mapping[str, str]) -> None:
+        """Tag the open run."""
+        mlflow.set_tags(dict(tags))
+
     def metrics(self, values: Mapping[str, Any], history: list[dict[str, float]]) -> None:
         """Log all numbers of a nested mapping under the open run, and a training history step by step."""
-        numbers = {k: float(v) for k, v in flatten(values).items() if isinstance(v, int | float) and v is not None}
+        numbers = {
+            k: float(v) for k, v in flatten(values).items() if isinstance(v, int | float) and v is not None
+        }
         mlflow.log_metrics({key: value for key, value in numbers.items() if np.isfinite(value)})
         for step, losses in enumerate(history):
             mlflow.log_metrics(losses, step=step)
@@ -120,7 +137,9 @@ def revision() -> str:
     """The checkout's commit, marked ``+`` where files were changed since; ``unknown`` outside a checkout."""
     here = Path(__file__).parent
     try:
-        commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True)
+        commit = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True
+        )
         if commit.returncode:
             return "unknown"
         changed = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True)

@@ -20,7 +20,7 @@ from seqdetect.attack import STRENGTHS, Attack, Outcome, Scene, Strength
 from seqdetect.attack.inject import Injector
 from seqdetect.attack.strength import DAY, HOUR
 
-SEEDS, QUICK = 500, 40
+SEEDS, QUICK = 500, 20
 EPOCH = 1_750_032_000 * ev.MICROSECONDS
 """2025-06-16T00:00:00Z, a Monday."""
 DAYS = 3
@@ -212,7 +212,7 @@ def test_inputs_stay_and_seeds_decide(name: str) -> None:
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_only_labelled_users_change_in_the_injector(name: str) -> None:
-    for seed in range(12):
+    for seed in range(8):
         frames = TRAFFIC[seed % 2 == 0]
         table = as_table(joined(list(frames.values())))
         start, end = EPOCH + DAY, EPOCH + DAYS * DAY

@@ -124,7 +124,10 @@ class AlertBook:
 
 def asdict_cause(cause: Cause) -> dict[str, Any]:
     """A cause as it stands in an alert."""
-    return {name: round(value, 4) if isinstance(value, float) else value for name, value in cause._asdict().items()}
+    return {
+        name: round(value, 4) if isinstance(value, float) else value
+        for name, value in cause._asdict().items()
+    }
 
 
 def iso(microseconds: int) -> str:

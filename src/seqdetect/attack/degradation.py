@@ -57,26 +57,31 @@ class Degradation:
         share = min(0.9, at(self.failing, strength) * float(rng.uniform(0.7, 1.3)))
         failed = rng.random(len(rows)) < share
         failed[rng.integers(len(rows))] = True
-        again = self._retries(rows[failed], share, window[1], rng)
-        changed = _failing(_slowed(rows, jittered(at(self.factors, strength), rng), rng), failed, rng)
+        # Requests that were put into a silent stretch are there to fail.
+        failed |= len(events) > len(scene.events)
+        factor = jittered(at(self.factors, strength), rng)
+        again = self._retries(rows[failed], share, factor, window[1], rng)
+        changed = _failing(_slowed(rows, factor, rng), failed, rng)
         # Slowness is seen where latency is logged; elsewhere only failures touch a user.
         seen = changed if "latency_ms" in changed.columns else changed[failed]
         touched = pd.concat([seen, again], ignore_index=True) if len(again) else seen
         return Outcome(merged(overwritten(events, places, changed), again), labelled(touched))
 
     def _retries(
-        self, failed: pd.DataFrame, share: float, end: int, rng: np.random.Generator
+        self, failed: pd.DataFrame, share: float, factor: float, end: int, rng: np.random.Generator
     ) -> pd.DataFrame:
         """The requests of ``failed`` sent again, until one comes through or patience ends, before ``end``."""
-        patience = np.minimum(rng.geometric(1 - share, size=len(failed)), self.retries)
-        copied = np.repeat(np.arange(len(failed)), patience)
-        attempt = np.arange(len(copied)) - np.repeat(np.cumsum(patience) - patience, patience)
+        needed = rng.geometric(1 - share, size=len(failed))
+        sent = np.minimum(needed, self.retries)
+        copied = np.repeat(np.arange(len(failed)), sent)
+        attempt = np.arange(len(copied)) - np.repeat(np.cumsum(sent) - sent, sent)
         # Doubling waits add up to 2^(n+1) - 1 times the first one.
         wait = self.wait_s * (2.0 ** (attempt + 1) - 1) * rng.uniform(0.5, 1.5, size=len(copied))
         times = failed["timestamp"].to_numpy(dtype=np.int64)[copied] + (wait * MICROSECONDS).astype(np.int64)
         kept = np.flatnonzero(times < end)
         kept = kept[np.argsort(times[kept], kind="stable")][: self.most_added]
-        return stamped(failed.iloc[copied[kept]].reset_index(drop=True), times[kept], rng)
+        again = stamped(failed.iloc[copied[kept]].reset_index(drop=True), times[kept], rng)
+        return _failing(_slowed(again, factor, rng), (attempt + 1 < needed[copied])[kept], rng)
 
 
 def _slowed(rows: pd.DataFrame, factor: float, rng: np.random.Generator) -> pd.DataFrame:

@@ -44,8 +44,9 @@ def check_parity(
     The difference is measured against max(|reference|, interquartile range of ``training`` scores). Raises
     ``ParityError`` above ``TOLERANCE``.
     """
-    spread = float(np.subtract(*np.percentile(training, [75, 25])))
-    scale = np.maximum(np.abs(reference), max(spread, np.finfo(np.float32).tiny))
+    lower, upper = np.percentile(training, [25, 75])
+    spread = float(upper - lower)
+    scale = np.maximum(np.abs(reference), max(spread, float(np.finfo(np.float32).tiny)))
     difference = np.abs(graph - reference) / scale
     worst = int(np.argmax(difference))
     if not difference[worst] <= TOLERANCE:
@@ -59,9 +60,9 @@ def check_parity(
 def describe_state(model: onnx.ModelProto, initial: Mapping[str, NDArray[np.float32]]) -> State:
     """The layout of the state row, and a hash of it and of every weight that helps to make it."""
     slots, start = [], 0
-    for name, row in initial.items():
-        slots.append(Slot(name, start, len(row)))
-        start += len(row)
+    for name, values in initial.items():
+        slots.append(Slot(name, start, len(values)))
+        start += len(values)
     row = [float(value) for values in initial.values() for value in values]
     layout = json.dumps([[slot.name, slot.width] for slot in slots]).encode()
     digest = hashlib.sha256(layout + _state_makers(model)).hexdigest()[:16]
@@ -81,7 +82,9 @@ def _state_makers(model: onnx.ModelProto) -> bytes:
                 text = str((tensor.data_type, list(tensor.dims))).encode() + tensor.raw_data
             elif name in maker:
                 node = maker[name]
-                attributes = b"".join(sorted(one.SerializeToString(deterministic=True) for one in node.attribute))
+                attributes = b"".join(
+                    sorted(one.SerializeToString(deterministic=True) for one in node.attribute)
+                )
                 position = list(node.output).index(name)
                 parents = b"".join(digest(parent) for parent in node.input)
                 text = f"{node.domain}.{node.op_type}.{position}".encode() + attributes + parents

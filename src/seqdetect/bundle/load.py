@@ -44,5 +44,7 @@ def load(path: str | Path) -> Bundle:
         raise ValueError(f"{path} is not an ONNX model that can be run: {error}") from error
     text = opened.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:
-        raise ValueError(f"{path} is an ONNX model but no seqdetect bundle: it has no '{METADATA_KEY}' metadata")
+        raise ValueError(
+            f"{path} is an ONNX model but no seqdetect bundle: it has no '{METADATA_KEY}' metadata"
+        )
     return Bundle(opened, decode(text))

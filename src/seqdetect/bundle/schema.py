@@ -95,7 +95,9 @@ def decode(text: str) -> Metadata:
     try:
         version = msgspec.json.decode(text, type=dict[str, Any]).get("schema_version")
         if version != SCHEMA_VERSION:
-            raise ValueError(f"schema version {version!r} is not {SCHEMA_VERSION}: retrain or upgrade seqdetect")
+            raise ValueError(
+                f"schema version {version!r} is not {SCHEMA_VERSION}: retrain or upgrade seqdetect"
+            )
         return msgspec.json.decode(text, type=Metadata)
     except msgspec.DecodeError as error:
         raise ValueError(f"the bundle's metadata is not valid: {error}") from error

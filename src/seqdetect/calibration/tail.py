@@ -36,7 +36,9 @@ def fit_tail(raw: NDArray[np.float64]) -> Tail:
     """Learn the map from raw scores [n] of clean calibration rows. ``ValueError`` when they do not vary."""
     ordered = np.sort(raw[np.isfinite(raw)])
     if len(ordered) < 2 or ordered[0] == ordered[-1]:
-        raise ValueError("the detector gives every clean calibration row the same score: there is no tail to fit")
+        raise ValueError(
+            "the detector gives every clean calibration row the same score: there is no tail to fit"
+        )
     levels = [level for level in LEVELS if level * len(ordered) >= LEAST_BEYOND] or [1.0]
     places = [min(int((1.0 - level) * len(ordered)), len(ordered) - 1) for level in levels]
     knot, first = np.unique(ordered[places].astype(np.float32), return_index=True)

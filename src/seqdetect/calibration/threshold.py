@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-import numpy as np
 import pandas as pd
 from scipy.stats import chi2
 
@@ -29,7 +28,9 @@ def set_thresholds(
     grid = make_grid(scores, incidents, span)
     curve = EpisodeCurve.of(grid)
     if not len(curve.levels):
-        raise ValueError("the calibration span holds no scored step: move split.train_end or split.calibration_end")
+        raise ValueError(
+            "the calibration span holds no scored step: move split.train_end or split.calibration_end"
+        )
     out = {}
     for name, budget in budgets.items():
         value = curve.best_threshold(budget)
@@ -60,24 +61,3 @@ def _statement(episodes: int, weeks: float, budget: float, bound: float) -> str:
             f"({RULE_OF_THREE / budget:.1f} user-weeks are needed even with no alert)"
         )
     return f"{seen}; with {CONFIDENCE:.0%} confidence at most {bound:.2f} per user-week (asked: {budget:g})"
-
-
-def clean_rows(
-    user: np.ndarray, tick: np.ndarray, names: list[str], incidents: pd.DataFrame | None, after_s: float = 35 * 60
-) -> np.ndarray:
-    """[n] True for steps of no attack: outside the user's labelled incidents and the time just after them."""
-    clean = np.ones(len(tick), bool)
-    if incidents is None or not len(incidents):
-        return clean
-    place = {name: row for row, name in enumerate(names)}
-    order = np.argsort(user, kind="stable")
-    begin = np.searchsorted(user[order], np.arange(len(names) + 1))
-    attacks = incidents[~incidents["kind"].astype(str).str.startswith("benign_")]
-    for row in attacks.itertuples():
-        number = place.get(str(row.user_id))
-        if number is None:
-            continue
-        mine = order[begin[number] : begin[number + 1]]
-        inside = (tick[mine] > row.start) & (tick[mine] <= row.end + after_s * 1e6)
-        clean[mine[inside]] = False
-    return clean

@@ -71,4 +71,4 @@ def sample(rows: Rows, limit: int, seed: int) -> NDArray[np.float32]:
     grouped = rows.user[chosen][order]
     position = np.arange(len(grouped)) - np.searchsorted(grouped, grouped, side="left")
     kept = np.sort(order[position < cap])[:limit]
-    return rows.values[np.sort(chosen[kept])]
+    return np.asarray(rows.values[np.sort(chosen[kept])])

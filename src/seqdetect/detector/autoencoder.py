@@ -72,7 +72,9 @@ class Autoencoder:
 
     def reference(self, rows: Rows) -> NDArray[np.float64]:
         assert self.model is not None
-        return np.asarray(self.model.decision_function(rows.values.astype(np.float64), batch_size=4096), np.float64)
+        return np.asarray(
+            self.model.decision_function(rows.values.astype(np.float64), batch_size=4096), np.float64
+        )
 
 
 def layers(net: nn.Module) -> list[tuple[NDArray[np.float64], NDArray[np.float64], bool]]:
@@ -87,7 +89,10 @@ def layers(net: nn.Module) -> list[tuple[NDArray[np.float64], NDArray[np.float64
         weights, bias = _numbers(linear.weight).T, _numbers(linear.bias)
         if linear is not block:
             scale = _numbers(block.bn.weight) / np.sqrt(_numbers(block.bn.running_var) + block.bn.eps)
-            weights, bias = weights * scale, (bias - _numbers(block.bn.running_mean)) * scale + _numbers(block.bn.bias)
+            weights, bias = (
+                weights * scale,
+                (bias - _numbers(block.bn.running_mean)) * scale + _numbers(block.bn.bias),
+            )
         out.append((weights, bias, linear is not block))
     return out
 

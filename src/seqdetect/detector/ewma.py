@@ -29,14 +29,18 @@ class Ewma:
     short_s: float = 120.0
     long_s: float = 86_400.0
     research_only: str | None = None
-    prior: Prior = field(init=False, default_factory=lambda: Prior(np.zeros(2, np.float32), np.ones(2, np.float32)))
+    prior: Prior = field(
+        init=False, default_factory=lambda: Prior(np.zeros(2, np.float32), np.ones(2, np.float32))
+    )
 
     def rows(self, context: Context) -> Value:
         """[n, 3] square roots of the decayed requests and thousand tokens per minute, and the elapsed seconds."""
         g = context.graph
         tokens = (context.amount("prompt_tokens") + context.amount("completion_tokens")) * 1e-3
         amounts = g.concat(context.amount("requests"), tokens)
-        rates = decayed_sums(g, "ewma_rates", amounts, 2, context.elapsed, [self.short_s]) * (60.0 / self.short_s)
+        rates = decayed_sums(g, "ewma_rates", amounts, 2, context.elapsed, [self.short_s]) * (
+            60.0 / self.short_s
+        )
         return g.concat(rates.clip(low=0.0).sqrt(), context.elapsed)
 
     def fit(self, rows: Rows, seed: int) -> None:

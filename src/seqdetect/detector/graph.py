@@ -130,7 +130,7 @@ class Graph:
 
     def constant(self, values: ArrayLike, dtype: type = np.float32) -> Value:
         """A constant tensor; equal ones are stored once."""
-        array = np.ascontiguousarray(np.asarray(values, dtype))
+        array: NDArray[Any] = np.ascontiguousarray(np.asarray(values, dtype))
         key = f"{array.dtype}{array.shape}".encode() + array.tobytes()
         if key not in self.constants:
             self.constants[key] = numpy_helper.from_array(array, f"c{len(self.constants)}")
@@ -140,9 +140,9 @@ class Graph:
         """An int64 constant, for shapes and indices."""
         return self.constant(values, np.int64)
 
-    def op(self, kind: str, *inputs: Operand, domain: str = "", outputs: int = 1, **attributes: Any) -> Value:
+    def op(self, kind: str, *inputs: Operand, domain: str = "", **attributes: Any) -> Value:
         """Add a node; plain numbers become constants. Returns its first output."""
-        return self.ops(kind, *inputs, domain=domain, outputs=outputs, **attributes)[0]
+        return self.ops(kind, *inputs, domain=domain, **attributes)[0]
 
     def ops(
         self, kind: str, *inputs: Operand | None, domain: str = "", outputs: int = 1, **attributes: Any

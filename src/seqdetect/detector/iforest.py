@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,8 @@ class Iforest:
         forest = self.model.detector_
         depth = forest_depth(context.graph, rows, forest.estimators_)
         scale = float(len(forest.estimators_) * _average_path_length([forest.max_samples_])[0])
-        return (depth * (-np.log(2.0) / scale)).exp() + float(forest.offset_)
+        halvings: Value = (depth * (-np.log(2.0) / scale)).exp()
+        return halvings + float(forest.offset_)
 
     def reference(self, rows: Rows) -> NDArray[np.float64]:
         assert self.model is not None
@@ -46,8 +48,8 @@ class Iforest:
 
 def forest_depth(graph: Graph, rows: Value, trees: list[object]) -> Value:
     """[n, 1] sum over trees of the depth of each row's leaf plus the mean depth of what was left in it."""
-    columns: dict[str, list[float]] = {name: [] for name in _NODE_ATTRIBUTES}
-    leaves: dict[str, list[float]] = {name: [] for name in ("treeids", "nodeids", "ids", "weights")}
+    columns: dict[str, list[Any]] = {name: [] for name in _NODE_ATTRIBUTES}
+    leaves: dict[str, list[Any]] = {name: [] for name in ("treeids", "nodeids", "ids", "weights")}
     for number, estimator in enumerate(trees):
         tree = estimator.tree_  # type: ignore[attr-defined]
         depth = _depths(tree.children_left, tree.children_right)
@@ -66,7 +68,7 @@ def forest_depth(graph: Graph, rows: Value, trees: list[object]) -> Value:
                 leaves["nodeids"].append(node)
                 leaves["ids"].append(0)
                 leaves["weights"].append(float(depth[node] + left_over[node]))
-    attributes = {f"nodes_{name}": values for name, values in columns.items()}
+    attributes: dict[str, Any] = {f"nodes_{name}": values for name, values in columns.items()}
     attributes |= {f"target_{name}": values for name, values in leaves.items()}
     return graph.op("TreeEnsembleRegressor", rows, domain="ai.onnx.ml", n_targets=1, **attributes)
 

@@ -49,9 +49,7 @@ class Knn:
         return np.asarray(self.model.decision_function(rows.values.astype(np.float64)))
 
 
-def nearest(
-    graph: Graph, rows: Value, references: NDArray[np.float32], count: int
-) -> tuple[Value, Value]:
+def nearest(graph: Graph, rows: Value, references: NDArray[np.float32], count: int) -> tuple[Value, Value]:
     """Euclidean distances of ``rows [n, D]`` to the ``count`` nearest references, ascending, and their indices.
 
     Both ``[n, count]``, float64 and int64. A matrix product in float32 picks a few candidates more than wanted;

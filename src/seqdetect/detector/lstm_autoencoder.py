@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,6 +21,8 @@ from seqdetect.detector.block.window import last_steps, windows
 from seqdetect.detector.graph import Graph, Value
 
 log = logging.getLogger(__name__)
+for name in ("lightning.pytorch", "lightning.fabric"):
+    logging.getLogger(name).setLevel(logging.ERROR)  # our own line per epoch says what matters
 HELD_BACK: Final = 0.1
 """The last part of the training time that early stopping looks at."""
 
@@ -53,7 +55,8 @@ class Module(lightning.LightningModule):
     def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         window, mask = batch
         error = ((self.net(window) - window) ** 2).mean(dim=2)
-        return (error * mask).sum() / mask.sum()
+        loss: Tensor = (error * mask).sum() / mask.sum()
+        return loss
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         loss = self.loss(batch)
@@ -74,7 +77,9 @@ class Best(Callback):
         self.history: list[dict[str, float]] = []
         self.weights: dict[str, Tensor] = {}
 
-    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_validation_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
         if trainer.sanity_checking:
             return
         losses = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -109,19 +114,22 @@ class LstmAutoencoder:
         index, mask = windows(rows.values, rows.user, self.window)
         clean = rows.usable & (rows.usable[index] | ~mask).all(axis=1)
         boundary = np.quantile(rows.tick[clean], 1.0 - HELD_BACK)
-        early, late = np.flatnonzero(clean & (rows.tick < boundary)), np.flatnonzero(clean & (rows.tick >= boundary))
+        early, late = (
+            np.flatnonzero(clean & (rows.tick < boundary)),
+            np.flatnonzero(clean & (rows.tick >= boundary)),
+        )
         early = rng.permutation(early)[: self.fit_windows]
         late = rng.permutation(late)[: self.fit_windows // 8]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
+            generator = torch.Generator().manual_seed(seed)
             self._train(
-                (rows.values[index[early]], mask[early].astype(np.float32)),
-                (rows.values[index[late]], mask[late].astype(np.float32)),
-                seed,
+                Batches(rows.values[index[early]], mask[early], self.batch_size, generator),
+                Batches(rows.values[index[late]], mask[late], 1024, None),
             )
 
-    def _train(self, train: tuple[NDArray[Any], ...], validation: tuple[NDArray[Any], ...], seed: int) -> None:
-        module = Module(Autoencoder(train[0].shape[2], self.hidden), self.learning_rate)
+    def _train(self, train: Batches, validation: Batches) -> None:
+        module = Module(Autoencoder(COLUMNS, self.hidden), self.learning_rate)
         best = Best()
         trainer = lightning.Trainer(
             callbacks=[best, EarlyStopping("validation_loss", patience=self.patience)],
@@ -131,12 +139,7 @@ class LstmAutoencoder:
             enable_model_summary=False,
             **self.trainer,
         )
-        generator = torch.Generator().manual_seed(seed)
-        trainer.fit(
-            module,
-            Batches(*train, batch=self.batch_size, generator=generator),
-            Batches(*validation, batch=1024, generator=None),
-        )
+        trainer.fit(module, train, validation)
         module.load_state_dict(best.weights)
         self.net = module.net.cpu().eval()
         self.history = best.history
@@ -149,12 +152,10 @@ class LstmAutoencoder:
         window = window * wide
         sequence = g.op("Transpose", g.op("Reshape", window, g.integers([-1, steps, width])), perm=[1, 0, 2])
         _, last = lstm(g, sequence, self.net.encoder)
-        _, decoded = None, lstm(g, g.op("Concat", *[last] * steps, axis=0), self.net.decoder)[0]
+        decoded, _ = lstm(g, g.op("Concat", *[last] * steps, axis=0), self.net.decoder)
         weights = self.net.output.weight.detach().numpy().T
         written = decoded @ weights + self.net.output.bias.detach().numpy()
-        flat = g.op(
-            "Reshape", g.op("Transpose", written, perm=[1, 0, 2]), g.integers([-1, steps * width])
-        )
+        flat = g.op("Reshape", g.op("Transpose", written, perm=[1, 0, 2]), g.integers([-1, steps * width]))
         error = (flat - window) * wide
         return (error * error).sum(steps * width) / (mask.sum(steps) * float(width))
 
@@ -178,7 +179,7 @@ class Batches:
     def __init__(
         self, values: NDArray[Any], mask: NDArray[Any], batch: int, generator: torch.Generator | None
     ) -> None:
-        self.mask = torch.from_numpy(mask)
+        self.mask = torch.from_numpy(mask.astype(np.float32))
         self.values = torch.from_numpy(values) * self.mask[:, :, None]
         self.batch = batch
         self.generator = generator
@@ -186,9 +187,11 @@ class Batches:
     def __len__(self) -> int:
         return -(-len(self.values) // self.batch)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         count = len(self.values)
-        order = torch.arange(count) if self.generator is None else torch.randperm(count, generator=self.generator)
+        order = (
+            torch.arange(count) if self.generator is None else torch.randperm(count, generator=self.generator)
+        )
         for start in range(0, count, self.batch):
             rows = order[start : start + self.batch]
             yield self.values[rows], self.mask[rows]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from seqdetect.detector import Rows
 from seqdetect.detector.block.context import Context
-from seqdetect.detector.block.decay import decayed_sums
+from seqdetect.detector.block.decay import decayed_sums, lost
 from seqdetect.detector.block.normal import Prior
 from seqdetect.detector.graph import Value
 
@@ -32,7 +32,9 @@ class RollingZscore:
     memory_s: float = 7 * 86_400.0
     minute_s: float = 60.0
     research_only: str | None = None
-    prior: Prior = field(init=False, default_factory=lambda: Prior(np.zeros(2, np.float32), np.ones(2, np.float32)))
+    prior: Prior = field(
+        init=False, default_factory=lambda: Prior(np.zeros(2, np.float32), np.ones(2, np.float32))
+    )
 
     def rows(self, context: Context) -> Value:
         """[n, 4] square roots of requests and thousand tokens in a minute, elapsed seconds, hour of day."""
@@ -52,14 +54,16 @@ class RollingZscore:
 
     def score(self, context: Context, rows: Value) -> Value:
         g = context.graph
-        fade = (rows.columns(2, 3) * (-1.0 / self.memory_s)).exp()
+        fading = lost(rows.columns(2, 3), self.memory_s)
         hour = rows.columns(3, 4) - np.arange(HOURS, dtype=np.float32)[None, :]
         here = (hour.abs() < 0.5).number()
         scores = []
         for i in range(QUANTITIES):
             value = rows.columns(i, i + 1)
-            overall = self._learn(context, f"zscore_all{i}", value, fade, 1.0, self._prior(i, 1, self.prior.weight))
-            hourly = self._learn(context, f"zscore_hour{i}", value, fade, here, self._prior(i, HOURS, 0.0))
+            overall = self._learn(
+                context, f"zscore_all{i}", value, fading, 1.0, self._prior(i, 1, self.prior.weight)
+            )
+            hourly = self._learn(context, f"zscore_hour{i}", value, fading, here, self._prior(i, HOURS, 0.0))
             weight, mean, square = ((part * here).sum(HOURS) for part in hourly)
             trust = weight / (weight + SHRINK)
             mean = overall[1] + (mean - overall[1]) * trust
@@ -74,13 +78,22 @@ class RollingZscore:
         return np.array([[weight] * width, [mean] * width, [variance] * width])
 
     def _learn(
-        self, context: Context, name: str, value: Value, fade: Value, here: Value | float, prior: NDArray[np.float64]
+        self,
+        context: Context,
+        name: str,
+        value: Value,
+        fading: Value,
+        here: Value | float,
+        prior: NDArray[np.float64],
     ) -> tuple[Value, Value, Value]:
         """Weight, mean and variance before the step, for each column of ``here``; they then learn the value."""
         g = context.graph
-        parts = [g.state(f"{name}_{part}", row) for part, row in zip(("weight", "mean", "variance"), prior, strict=True)]
+        parts = [
+            g.state(f"{name}_{part}", row)
+            for part, row in zip(("weight", "mean", "variance"), prior, strict=True)
+        ]
         weight, mean, variance = parts
-        grown = weight * fade + here
+        grown = weight - weight * fading + here
         share = (1.0 / grown.clip(low=1e-6)) * here
         distance = value - mean
         g.update(f"{name}_weight", grown)
@@ -91,7 +104,9 @@ class RollingZscore:
     def reference(self, rows: Rows) -> NDArray[np.float64]:
         out = np.zeros(len(rows))
         for one in np.unique(rows.user):
-            profile = [[self._prior(i, 1, self.prior.weight), self._prior(i, HOURS, 0.0)] for i in range(QUANTITIES)]
+            profile = [
+                [self._prior(i, 1, self.prior.weight), self._prior(i, HOURS, 0.0)] for i in range(QUANTITIES)
+            ]
             for row in np.flatnonzero(rows.user == one):
                 elapsed, hour = float(rows.values[row, 2]), int(rows.values[row, 3])
                 fade = np.exp(-elapsed / self.memory_s)

@@ -15,7 +15,10 @@ def against_baselines(board: Sequence[Entry], asked: str) -> list[str]:
     ``asked`` is the budget in words. All take their best threshold within it on the test span, so that
     rankings are compared and nothing else. Empty without a baseline, or without anything else.
     """
-    known = {entry.name: entry.estimate(*entry.point("critical", "best"), "recall", bounds=(0.0, 1.0)) for entry in board}
+    known = {
+        entry.name: entry.estimate(*entry.point("critical", "best"), "recall", bounds=(0.0, 1.0))
+        for entry in board
+    }
     known = {name: one for name, one in known.items() if one.value is not None}
     bars = {name: one for name, one in known.items() if name in BASELINES}
     rivals = [entry for entry in board if entry.name in known and entry.name not in BASELINES]

@@ -57,7 +57,9 @@ class Entry:
         if len(values) > 1 and max(values) > min(values):
             low, high = seeds_interval(values)
             return Estimate(float(np.mean(values)), max(low, bounds[0]), min(high, bounds[1]))
-        return Estimate(*(_mean([getattr(each, part) for each in known]) for part in ("value", "low", "high")))
+        return Estimate(
+            *(_mean([getattr(each, part) for each in known]) for part in ("value", "low", "high"))
+        )
 
     def mean(self, *path: str) -> float | None:
         """Mean over the seeds that have the number."""
@@ -94,9 +96,7 @@ def entries(runs: Sequence[Run], champion: str | None) -> list[Entry]:
     """One entry per detector, best first: recall at the tightest budget's best threshold, then AUC-PR."""
     names = dict.fromkeys(run.detector for run in runs)
     found = [
-        Entry(
-            name, tuple(sorted((r for r in runs if r.detector == name), key=_seed)), _role(name, champion)
-        )
+        Entry(name, tuple(sorted((r for r in runs if r.detector == name), key=_seed)), _role(name, champion))
         for name in names
     ]
     return sorted(found, key=_rank)

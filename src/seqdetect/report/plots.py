@@ -48,7 +48,10 @@ def recall_curves(
     for entry in shown:
         curve = _mean_curve(entry)
         if len(curve):
-            text = [f"{safe(entry.name)}<br>recall {quantity.number(r)} at {quantity.number(b)} per user-week" for b, r in curve]
+            text = [
+                f"{safe(entry.name)}<br>recall {quantity.number(r)} at {quantity.number(b)} per user-week"
+                for b, r in curve
+            ]
             traces.append(_line(entry, looks[entry.name], curve, text, every=4))
     if not traces:
         return None
@@ -59,7 +62,13 @@ def recall_curves(
         "shapes": [shape for shape, _ in lines],
         "annotations": [note for _, note in lines],
     }
-    return plot("recall-curves", "Event recall against false alerts allowed, one line per detector", 460, traces, layout)
+    return plot(
+        "recall-curves",
+        "Event recall against false alerts allowed, one line per detector",
+        460,
+        traces,
+        layout,
+    )
 
 
 def _mean_curve(entry: Entry) -> np.ndarray:
@@ -89,7 +98,14 @@ def _line(entry: Entry, look: Look, curve: np.ndarray, text: Sequence[str], ever
 def _vertical(value: float, text: str) -> tuple[dict[str, Any], dict[str, Any]]:
     line = {"color": "#8a8f98", "width": 1, "dash": "dot"}
     shape = {"type": "line", "x0": value, "x1": value, "yref": "paper", "y0": 0, "y1": 1, "line": line}
-    note = {"x": float(np.log10(value)), "yref": "paper", "y": 1, "yanchor": "bottom", "text": text, "showarrow": False}
+    note = {
+        "x": float(np.log10(value)),
+        "yref": "paper",
+        "y": 1,
+        "yanchor": "bottom",
+        "text": text,
+        "showarrow": False,
+    }
     return shape, note
 
 
@@ -101,7 +117,8 @@ def pr_curves(board: Sequence[Entry], chance: Entry | None, looks: Mapping[str, 
         if curve:
             points = np.array([curve["recall"], curve["precision"]]).T
             text = [
-                f"{safe(entry.name)}<br>precision {quantity.number(p)} at recall {quantity.number(r)}" for r, p in points.tolist()
+                f"{safe(entry.name)}<br>precision {quantity.number(p)} at recall {quantity.number(r)}"
+                for r, p in points.tolist()
             ]
             traces.append(_line(entry, looks[entry.name], points, text, every=20))
     if not traces:
@@ -110,12 +127,16 @@ def pr_curves(board: Sequence[Entry], chance: Entry | None, looks: Mapping[str, 
         "xaxis": {"title": {"text": "recall of positive minutes"}, "range": [0, 1.01]},
         "yaxis": {"title": {"text": "precision"}, "range": [-0.02, 1.03]},
     }
-    return plot("pr-curves", "Precision against recall of minutes, one line per detector", 460, traces, layout)
+    return plot(
+        "pr-curves", "Precision against recall of minutes, one line per detector", 460, traces, layout
+    )
 
 
 def delays(board: Sequence[Entry], looks: Mapping[str, Look]) -> Plot | None:
     """Median time to detect per kind at the tightest shipped threshold; the best few detectors and the baselines."""
-    shown = [entry for i, entry in enumerate(board) if i < 4 or entry.name in BASELINES or entry.role == "champion"]
+    shown = [
+        entry for i, entry in enumerate(board) if i < 4 or entry.name in BASELINES or entry.role == "champion"
+    ]
     traces = []
     for entry in shown:
         rows = kind_delays(entry)
@@ -127,7 +148,12 @@ def delays(board: Sequence[Entry], looks: Mapping[str, Look]) -> Plot | None:
                     y=[safe(kind) for kind, _, _, _ in rows],
                     name=safe(entry.name),
                     mode="markers",
-                    marker={"color": look.colour, "symbol": look.marker, "size": 15 if look.width > 3 else 10, "opacity": 0.9},
+                    marker={
+                        "color": look.colour,
+                        "symbol": look.marker,
+                        "size": 15 if look.width > 3 else 10,
+                        "opacity": 0.9,
+                    },
                     error_x=_to_p90(rows, look) if entry.role == "champion" else None,
                     hovertext=[
                         f"{safe(entry.name)} · {safe(kind)}<br>median {quantity.duration(m)}, 90 % within {quantity.duration(p)}"
@@ -173,7 +199,14 @@ def kind_delays(entry: Entry) -> list[tuple[str, float, float, int]]:
         cells = [table[kind] for table in tables if table.get(kind) and table[kind]["found"]]
         if cells:
             medians, late = ([cell[name] for cell in cells] for name in ("median_s", "p90_s"))
-            rows.append((kind, float(np.median(medians)), float(np.median(late)), sum(cell["found"] for cell in cells)))
+            rows.append(
+                (
+                    kind,
+                    float(np.median(medians)),
+                    float(np.median(late)),
+                    sum(cell["found"] for cell in cells),
+                )
+            )
     return rows
 
 
@@ -199,7 +232,14 @@ def _training(name: str, history: Sequence[Mapping[str, Any]], look: Look) -> Pl
             marker={"symbol": symbol, "size": 7},
             hovertemplate="epoch %{x}: %{y:.4g}",
         )
-        for loss, dash, symbol in (("train_loss", "solid", "circle"), ("validation_loss", "dash", "diamond-open"))
+        for loss, dash, symbol in (
+            ("train_loss", "solid", "circle"),
+            ("validation_loss", "dash", "diamond-open"),
+        )
     ]
-    layout = {"title": {"text": safe(name)}, "xaxis": {"title": {"text": "epoch"}, "tickformat": "d"}, "yaxis": {"title": {"text": "loss"}}}
+    layout = {
+        "title": {"text": safe(name)},
+        "xaxis": {"title": {"text": "epoch"}, "tickformat": "d"},
+        "yaxis": {"title": {"text": "loss"}},
+    }
     return plot(f"training-{name}", f"Training and validation loss of {name} by epoch", 300, traces, layout)

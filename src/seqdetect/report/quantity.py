@@ -67,7 +67,7 @@ def duration(seconds: float | None) -> str:
     if seconds < 10:
         return f"{grouped(seconds, 0 if seconds == round(seconds) else 1)} s"
     rest = round(seconds)
-    parts = []
+    parts: list[tuple[int, str]] = []
     for name, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
         whole, rest = divmod(rest, size)
         if whole or parts:

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 
 from seqdetect.report.entry import BASELINES, RANDOM, Entry
 
-PALETTE = ("#4c78d0", "#e8893a", "#3f9c6d", "#c9507c", "#8b63c9", "#2f9fb3", "#b5892c", "#d4604f", "#6b8e23", "#a0623f")
+PALETTE = (
+    "#4c78d0",
+    "#e8893a",
+    "#3f9c6d",
+    "#c9507c",
+    "#8b63c9",
+    "#2f9fb3",
+    "#b5892c",
+    "#d4604f",
+    "#6b8e23",
+    "#a0623f",
+)
 BASELINE_COLOURS = dict(zip(BASELINES, ("#7d8597", "#a3927a", "#7fa39a"), strict=True))
 RANDOM_COLOUR = "#9aa0a6"
 MARKERS = ("circle", "diamond", "square", "triangle-up", "x", "star", "hexagon", "cross")
@@ -32,7 +43,8 @@ def looks(board: Sequence[Entry]) -> dict[str, Look]:
     """Looks by detector name, given by alphabet so that a detector keeps its look whatever its rank."""
     learnt = sorted(entry.name for entry in board if entry.name not in BASELINES)
     table = {
-        name: Look(PALETTE[i % len(PALETTE)], "solid", MARKERS[i % len(MARKERS)], 2.0) for i, name in enumerate(learnt)
+        name: Look(PALETTE[i % len(PALETTE)], "solid", MARKERS[i % len(MARKERS)], 2.0)
+        for i, name in enumerate(learnt)
     }
     for i, (name, colour) in enumerate(BASELINE_COLOURS.items()):
         table[name] = Look(colour, "dash", MARKERS[i], 2.0)

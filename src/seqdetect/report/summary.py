@@ -61,7 +61,8 @@ def _who(subject: Subject) -> Card:
 
 def _recall(subject: Subject) -> Card:
     recall, luck = subject.recall, subject.estimate("shipped", "chance_recall").value
-    title = f"Event recall at {subject.asked.replace('per', 'false alert per', 1)}"
+    noun = "false alert" if subject.asked.startswith("1 ") else "false alerts"
+    title = f"Event recall at {subject.asked.replace('per', f'{noun} per', 1)}"
     if recall.value is None:
         return Card(title, MISSING, "", "not measured: no labelled incident on the test span")
     below = "shipped threshold, macro mean over kinds"
@@ -78,7 +79,10 @@ def _false_alerts(subject: Subject) -> Card:
     if rate.value is None:
         return Card("False alerts realised", MISSING, "", f"not measured; asked: {subject.asked}")
     return Card(
-        "False alerts realised", quantity.number(rate.value), rate.interval, f"per user-week; asked: {subject.asked}"
+        "False alerts realised",
+        quantity.number(rate.value),
+        rate.interval,
+        f"per user-week; asked: {subject.asked}",
     )
 
 
@@ -123,7 +127,11 @@ def _scale(subject: Subject) -> list[str]:
     seeds = {run.seed for entry in subject.board for run in entry.runs}
     compared = f"{quantity.plural(len(subject.board), 'detector')} over {quantity.plural(len(seeds), 'seed')}"
     chosen = subject.entry.role == "champion"
-    told = f"{subject.entry.name} is the champion" if chosen else f"No champion was named; {subject.entry.name} is shown"
+    told = (
+        f"{subject.entry.name} is the champion"
+        if chosen
+        else f"No champion was named; {subject.entry.name} is shown"
+    )
     return [f"{told}, among {compared}."]
 
 
@@ -146,7 +154,9 @@ def _found(subject: Subject) -> list[str]:
     if luck is not None:
         said += f"; equally long clean spans of the same users would be “found” by luck at {quantity.number(luck)}"
     median = subject.estimate("shipped", "time_to_detect", "median_s").value
-    told = f" Half of those found are reported within {quantity.duration(median)}." if median is not None else ""
+    told = (
+        f" Half of those found are reported within {quantity.duration(median)}." if median is not None else ""
+    )
     return [f"{said}.{told}"]
 
 
@@ -168,7 +178,10 @@ def _realised(subject: Subject) -> list[str]:
 
 
 def _hindsight(subject: Subject) -> list[str]:
-    best, rate = subject.estimate("best", "recall", top=1.0), subject.estimate("shipped", "false_alerts").value
+    best, rate = (
+        subject.estimate("best", "recall", top=1.0),
+        subject.estimate("shipped", "false_alerts").value,
+    )
     if best.value is None or rate is None or subject.recall.value is None:
         return []
     return [f"Had the threshold been chosen in hindsight to keep the budget exactly, recall would be {best}."]
@@ -179,7 +192,9 @@ def _kinds(subject: Subject) -> list[str]:
     if table is None:
         return []
     shares = dict(zip(table.columns, table.rows[0][1], strict=True))
-    blind = [f"{kind} ({one.hits} of {one.rows})" for kind, one in shares.items() if one and one.value < BLIND]
+    blind = [
+        f"{kind} ({one.hits} of {one.rows})" for kind, one in shares.items() if one and one.value < BLIND
+    ]
     whole = [kind for kind, one in shares.items() if one and one.hits == one.rows]
     told = [f"It finds every row of {quantity.listed(whole)}."] if whole else []
     return told + ([f"It is nearly blind to {quantity.listed(blind)}."] if blind else [])

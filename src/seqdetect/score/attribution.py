@@ -29,7 +29,9 @@ class Attribution:
 
     def __init__(self, columns: list[FeatureColumn]) -> None:
         self.columns = columns
-        names = dict.fromkeys(column.group for column in columns if column.group != "context" and column.observed)
+        names = dict.fromkeys(
+            column.group for column in columns if column.group != "context" and column.observed
+        )
         self.groups = [[i for i, column in enumerate(columns) if column.group == name] for name in names]
 
     def __call__(
@@ -57,7 +59,10 @@ class Attribution:
         for number in np.argsort(-falls, kind="stable")[:KEPT]:
             lead = self.groups[number][0]
             column = self.columns[lead]
-            value, usual = natural(column.unit, float(features[lead])), natural(column.unit, float(expected[lead]))
+            value, usual = (
+                natural(column.unit, float(features[lead])),
+                natural(column.unit, float(expected[lead])),
+            )
             causes.append(Cause(column.name, value, usual, float(falls[number])))
         return causes
 

@@ -64,7 +64,9 @@ def restore(engine: Engine, path: str | Path) -> None:
     header, arrays = _read(Path(path))
     meta = engine.bundle.metadata
     if header["state_hash"] != meta.state.hash or header["tick_s"] != meta.tick_s:
-        raise ValueError(f"{path} was made by a bundle with another state layout; it cannot be kept for this one")
+        raise ValueError(
+            f"{path} was made by a bundle with another state layout; it cannot be kept for this one"
+        )
     stream = engine.stream
     stream.keys = Keys(header["keys"])
     stream.clock.latest, stream.clock.run = header["latest"], header["run"]

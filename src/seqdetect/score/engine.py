@@ -89,7 +89,9 @@ class Engine:
                     self.stepper, features[at], population, before[hot], out["expected"][hot], score[at]
                 )
                 causes.update(zip(at.tolist(), found, strict=True))
-        return Scored(steps.user, self.stream.keys.names, steps.tick, score, self._level(score), steps.tokens, causes)
+        return Scored(
+            steps.user, self.stream.keys.names, steps.tick, score, self._level(score), steps.tokens, causes
+        )
 
     def _level(self, score: NDArray[np.float32]) -> NDArray[np.int8]:
         level = np.zeros(len(score), np.int8)

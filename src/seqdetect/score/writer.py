@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -27,9 +26,9 @@ SCHEMA: Final = pa.schema(
 
 def table(scored: Scored) -> pa.Table:
     """The contract's columns, ordered by tick and user name."""
-    top = [None] * len(scored)
+    top: list[str | None] = [None] * len(scored)
     for row, causes in scored.causes.items():
-        top[row] = causes[0].name if causes else None  # type: ignore[call-overload]
+        top[row] = causes[0].name if causes else None
     names = pa.array(scored.names, pa.string())
     columns = [
         names.take(pa.array(scored.user)),
@@ -45,7 +44,7 @@ def table(scored: Scored) -> pa.Table:
 
 
 class ScoreWriter:
-    """Appends scored steps to a file as they come; use it as a context manager."""
+    """Appends scored steps to a file as they come; the file is complete once it is closed."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = str(path)
@@ -65,10 +64,6 @@ class ScoreWriter:
             rows = rows.set_column(1, "timestamp", text)
         self._writer.write_table(rows)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Finish the file."""
         self._writer.close()

@@ -124,7 +124,9 @@ class Featurizer:
         self.facts.grow(users)
         if len(batch) == 0:
             empty = np.zeros(0, np.int64)
-            return Steps(empty, empty.astype(np.int32), np.zeros((0, len(FEATURES)), np.float32), empty[:, None])
+            return Steps(
+                empty, empty.astype(np.int32), np.zeros((0, len(FEATURES)), np.float32), empty[:, None]
+            )
         user, time = batch["user"], batch["time"]
         tick = (time // self.tick + 1) * self.tick
         first_of_user = _starts(user)
@@ -139,13 +141,17 @@ class Featurizer:
         order = np.lexsort((row_user, row_tick))
         return Steps(row_tick[order], row_user[order], features[order].astype(np.float32), tokens[order])
 
-    def _gaps(self, batch: NDArray[np.void], first: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    def _gaps(
+        self, batch: NDArray[np.void], first: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """[n] fixed-point log gap before each request, and where it has one (not a user's very first)."""
         before = np.empty(len(batch), np.int64)
         before[1:] = batch["time"][:-1]
         before[first] = self.facts.last_time[batch["user"][first]]
         known = before > 0
-        gap = np.where(known, np.minimum(batch["time"] - before, GAP_CAP_S * MICROSECONDS), GAP_CAP_S * MICROSECONDS)
+        gap = np.where(
+            known, np.minimum(batch["time"] - before, GAP_CAP_S * MICROSECONDS), GAP_CAP_S * MICROSECONDS
+        )
         return _fixed_log1p(np.maximum(gap, 0) / 1000.0), known
 
     def _repeats(self, batch: NDArray[np.void], first: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -154,7 +160,7 @@ class Featurizer:
         before[1:] = sizes[:-1]
         before[first] = self.facts.last_size[batch["user"][first]] - 1
         same = (sizes == before).all(axis=1)
-        return same.astype(np.int64)
+        return np.asarray(same, np.int64)
 
     def _columns(
         self,
@@ -225,7 +231,10 @@ class Featurizer:
         np.add.at(distinct, np.unique(np.stack([row, value[present].view(np.int64)]), axis=1)[0], 1)
         pair = user.astype(np.int64) * (64 * sketch.shape[1]) + bit.astype(np.int64)
         _, first = np.unique(pair, return_index=True)
-        word, mask = (bit[first] // np.uint64(64)).astype(np.int64), np.uint64(1) << (bit[first] % np.uint64(64))
+        word, mask = (
+            (bit[first] // np.uint64(64)).astype(np.int64),
+            np.uint64(1) << (bit[first] % np.uint64(64)),
+        )
         unknown = (sketch[user[first], word] & mask) == 0
         new = np.zeros(rows, np.int64)
         np.add.at(new, row[first][unknown], 1)
@@ -249,7 +258,7 @@ def _starts(values: NDArray[np.int64] | NDArray[np.int32]) -> NDArray[np.bool_]:
 
 
 def _fixed_log1p(values: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.rint(np.log1p(values.astype(np.float64)) * FIXED).astype(np.int64)
+    return np.asarray(np.rint(np.log1p(values.astype(np.float64)) * FIXED), np.int64)
 
 
 def _moments(

@@ -36,7 +36,9 @@ UNITS: Final = (
 """The population vector ``[P]``; zero where nothing is known."""
 
 
-def histograms(batch: NDArray[np.void], steps: Steps, tick: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def histograms(
+    batch: NDArray[np.void], steps: Steps, tick: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Numbers of the active ticks ``[t]`` and the integer counts of each ``[t, WIDTH]``.
 
     ``batch`` are the requests that ``steps`` were made of, ``tick`` is its length in microseconds. The counts

@@ -28,14 +28,17 @@ class History:
 
     def until(self, time: int) -> History:
         """The part whose ticks end at or before ``time`` (microseconds)."""
-        rows, ticks = np.searchsorted(self.steps.tick, time, "right"), np.searchsorted(self.ticks, time, "right")
+        rows, ticks = (
+            np.searchsorted(self.steps.tick, time, "right"),
+            np.searchsorted(self.ticks, time, "right"),
+        )
         steps = Steps(*(getattr(self.steps, n)[:rows] for n in ("tick", "user", "features", "tokens")))
         return History(steps, self.ticks[:ticks], self.population[:ticks])
 
     def each_tick(self) -> list[tuple[slice, NDArray[np.float32]]]:
         """Row range and population vector of every tick, in order."""
         begin = np.searchsorted(self.steps.tick, self.ticks)
-        end = np.append(begin[1:], len(self.steps))
+        end = np.append(begin, len(self.steps))[1:]
         return [(slice(int(b), int(e)), p) for b, e, p in zip(begin, end, self.population, strict=True)]
 
 

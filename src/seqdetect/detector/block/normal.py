@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seqdetect.detector.block.decay import lost
 from seqdetect.detector.graph import Graph, Value
 
 
@@ -60,7 +61,7 @@ def normalise(
     distance = values - mean
     bound = deviation * winsor
     heard = distance.clip(low=-bound, high=bound)
-    grown = weight * (elapsed * (-1.0 / memory_s)).exp() + 1.0
+    grown = weight - weight * lost(elapsed, memory_s) + 1.0
     share = 1.0 / grown
     graph.update(f"{name}_weight", grown)
     graph.update(f"{name}_mean", mean + heard * share)

@@ -22,8 +22,8 @@ DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 MOST_TOKENS = 1_000_000_000
 """Tokens of one request beyond which the number is taken for damage: a thousand times any context window."""
 
-_LEAF = 32
-"""Cells below which a piece with a bad cell is read one by one; halving further costs more than it saves."""
+_LEAF = 256
+"""Cells below which a piece with a bad cell is read one by one: a failed cast costs as much as 100 of them."""
 
 
 class Fault(IntEnum):

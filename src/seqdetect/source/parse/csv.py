@@ -78,7 +78,12 @@ def _parted(lines: Lines, delimiter: int, malformed: Malformed) -> tuple[Lines, 
     """The lines that Arrow reads record by record for certain, and those with unusual quoting."""
     if lines.data.count(b"\r") != lines.data.count(b"\r\n"):
         broken = holding(lines, ord("\r"))
-        malformed.extend((number, "a carriage return inside") for number in lines.numbers[broken].tolist())
+        torn = lines.only(broken)
+        malformed.extend(
+            (number, "a carriage return inside")
+            for number, text in zip(torn.numbers.tolist(), torn.texts(), strict=True)
+            if text.strip()
+        )
         lines = lines.only(~broken)
     if b'"' not in lines.data:
         return lines, lines.only(np.zeros(len(lines), bool))

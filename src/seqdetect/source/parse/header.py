@@ -46,12 +46,14 @@ class Layout:
 
 
 def match(names: Sequence[str], candidates: Sequence[str]) -> str | None:
-    """The first candidate that is among ``names``; failing that, the first that is but for its case."""
+    """The first candidate that is among ``names``, as it stands or else but for its case."""
+    folded = {name.casefold(): name for name in reversed(names)}
     for candidate in candidates:
         if candidate in names:
             return candidate
-    folded = {name.casefold(): name for name in reversed(names)}
-    return next((folded[c.casefold()] for c in candidates if c.casefold() in folded), None)
+        if candidate.casefold() in folded:
+            return folded[candidate.casefold()]
+    return None
 
 
 def resolve(names: Sequence[str], layout: Layout, origin: str) -> dict[str, str]:

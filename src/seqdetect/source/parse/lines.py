@@ -184,7 +184,8 @@ def blocks(stream: Stream, chunk_rows: int) -> Iterator[tuple[bytes, int]]:
         if not broken and size > LONGEST_LINE:
             held, size, skipping = [b"".join(held)[: LONGEST_LINE + 1]], LONGEST_LINE + 1, True
     if size:
-        yield b"".join(held) + b"\n", number
+        rest = b"".join(held)
+        yield rest if rest.endswith(b"\n") else rest + b"\n", number
 
 
 def scan(data: bytes, first: int) -> tuple[Lines, list[tuple[int, str]]]:

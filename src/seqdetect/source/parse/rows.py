@@ -58,25 +58,24 @@ def _keys(block: Block, layout: Layout) -> tuple[pa.Array, Faults]:
 
 
 def _report(block: Block, faults: dict[str, Faults], fault: Faults, tally: Tally) -> None:
-    """Reject in the order of the lines, the first few with their place and value."""
-    rows = np.flatnonzero(fault)
-    places: list[tuple[int, int]] = [
-        (number, -1 - index) for index, (number, _) in enumerate(block.malformed)
-    ]
-    places += zip(block.numbers[rows].tolist(), rows.tolist(), strict=True)
+    """Reject in the order of the lines, the first few with their place and value, the rest by number."""
     room = max(0, EXAMPLES_KEPT - len(tally.examples))
-    places.sort()
-    for number, row in places[:room]:
-        if row < 0:
-            tally.reject("malformed_line", f"{block.origin} line {number}", block.malformed[-1 - row][1])
-            continue
-        own = next(name for name in REQUIRED.names if faults[name][row])
-        where = f"{block.origin} {block.unit} {number} field {_field(block, own)}"
-        tally.reject(Fault(fault[row]).name.lower(), where, _excerpt(block, own, row))
+    rows = np.flatnonzero(fault)
+    found = [(number, None, detail) for number, detail in sorted(block.malformed)[:room]]
+    found += [(int(block.numbers[row]), int(row), "") for row in rows[:room]]
     rest = Counter(
-        Fault(fault[row]).name.lower() if row >= 0 else "malformed_line" for _, row in places[room:]
+        {kind.name.lower(): int((fault == kind).sum()) for kind in Fault if kind is not Fault.NONE}
     )
-    for reason, count in rest.items():
+    rest["malformed_line"] = len(block.malformed)
+    for number, row, detail in sorted(found, key=lambda one: one[0])[:room]:
+        reason = "malformed_line" if row is None else Fault(fault[row]).name.lower()
+        where = f"{block.origin} {block.unit} {number}"
+        if row is not None:
+            own = next(name for name in REQUIRED.names if faults[name][row])
+            where, detail = f"{where} field {_field(block, own)}", _excerpt(block, own, row)
+        tally.reject(reason, where, detail)
+        rest[reason] -= 1
+    for reason, count in (+rest).items():
         tally.reject(reason, block.origin, "further rows", count)
 
 
@@ -86,5 +85,6 @@ def _field(block: Block, own: str) -> str:
 
 
 def _excerpt(block: Block, own: str, row: int) -> str:
-    value = repr(block.columns[own][row].as_py())
+    cell = block.columns[own][row].as_py() if own in block.columns else None
+    value = "nothing there" if cell in (None, "") else repr(cell)
     return value if len(value) <= _EXCERPT else f"{value[:_EXCERPT]}…"

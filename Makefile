@@ -1,0 +1,29 @@
+# make demo: the main job from end to end.  make test: everything that must hold.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: demo test mlflow environment
+environment: $(READY)
+
+# torch first and by its exact version, so that the CPU build is taken where one is offered.
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/python train.py experiment=demo out=out/demo
+
+test: $(READY)
+	$(BIN)/ruff check src tests experiments train.py
+	$(BIN)/ruff format --check src tests experiments train.py
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+mlflow: $(READY)
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlruns.db --host 127.0.0.1 --port 5000

@@ -1,0 +1,57 @@
+"""Synthetic traffic with attacks in it, as a file or at the pace of a live stream."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from seqdetect import events
+from seqdetect.attack.inject import Injector
+from seqdetect.attack.library import library
+from seqdetect.events import MICROSECONDS, Tally
+from seqdetect.source.synthetic import Synthetic
+from seqdetect.source.write import write
+
+
+def traffic(
+    users: int, days: float, seed: int, kinds: Sequence[str] | None, from_day: float | None, attacked: bool
+) -> tuple[pa.Table, pd.DataFrame | None]:
+    """Events in time order and, where ``attacked``, the labels of the attacks injected after ``from_day``.
+
+    ``kinds`` limits the attacks (default: all). Raises ``ValueError`` for a kind that does not exist.
+    """
+    table = events.sort(events.concat(Synthetic(users=users, days=days, seed=seed).read(Tally())))
+    if not attacked:
+        return table, None
+    known = library()
+    unknown = set(kinds or ()) - set(known)
+    if unknown:
+        raise ValueError(f"no attack of the kind {sorted(unknown)}; there are {sorted(known)}")
+    chosen = {name: known[name] for name in (kinds or known)}
+    times = table.column("timestamp").cast(pa.int64())
+    first, last = int(pc.min(times).as_py()), int(pc.max(times).as_py())
+    begin = first + round((days / 2 if from_day is None else from_day) * 86_400 * MICROSECONDS)
+    return Injector(chosen).inject(table, begin, last + 1, np.random.default_rng([seed, 7]))
+
+
+def emit(table: pa.Table, out: str, rate: float | None) -> None:
+    """Write all at once, or ``rate`` events a second as JSON lines, each flushed when it is due."""
+    if rate is None:
+        write(table, out)
+        return
+    if rate <= 0 or out != "-":
+        raise ValueError(f"--rate is above 0 and goes to standard output; got {rate:g} and {out}")
+    started = time.monotonic()
+    step = max(1, round(rate / 20))
+    for number, part in enumerate(events.chunks(table, step)):
+        wait = started + number * step / rate - time.monotonic()
+        if wait > 0:
+            time.sleep(wait)
+        write(part, out)
+        sys.stdout.flush()

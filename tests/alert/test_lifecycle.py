@@ -1,0 +1,75 @@
+"""One alert per user and episode: opened, updated when it gets worse, resolved when it is quiet."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from seqdetect.alert.lifecycle import AlertBook, Prices
+from seqdetect.bundle.load import load
+from seqdetect.score.attribution import Cause
+from seqdetect.score.engine import Scored
+from seqdetect.sink.jsonl import JsonlSink
+
+SECOND = 1_000_000
+CAUSE = [Cause("requests", 132.0, 4.0, 2.5)]
+
+
+def scored(*rows: tuple[str, int, int, float]) -> Scored:
+    names = sorted({row[0] for row in rows})
+    level = np.array([row[2] for row in rows], np.int8)
+    return Scored(
+        np.array([names.index(row[0]) for row in rows], np.int32),
+        names,
+        np.array([row[1] * SECOND for row in rows]),
+        np.array([row[3] for row in rows], np.float32),
+        level,
+        np.full((len(rows), 2), 100),
+        {i: CAUSE for i, value in enumerate(level) if value},
+    )
+
+
+@pytest.fixture
+def book(bundle_path):
+    return AlertBook(load(bundle_path).metadata, Prices(2.0, 10.0))
+
+
+def test_open_update_resolve(book):
+    (opened,) = book.push(scored(("a", 1000, 1, 3.0), ("b", 1000, 0, 0.1)), None)
+    assert (opened["change"], opened["severity"], opened["start"]) == ("open", "warning", "1970-01-01T00:16:30Z")
+    assert opened["end"] is None
+    assert opened["top_features"] == [{"name": "requests", "value": 132.0, "expected": 4.0, "contribution": 2.5}]
+    assert book.push(scored(("a", 1010, 1, 3.1)), None) == []
+    (worse,) = book.push(scored(("a", 1020, 2, 5.0)), 1020 * SECOND)
+    assert (worse["change"], worse["severity"], worse["tokens"]) == ("update", "critical", 600)
+    assert worse["alert_id"] == opened["alert_id"]
+    assert book.push(scored(("b", 1500, 0, 0.1)), 1620 * SECOND) == []
+    (resolved,) = book.push(scored(("b", 1630, 0, 0.1)), 1630 * SECOND)
+    assert (resolved["change"], resolved["end"]) == ("resolve", "1970-01-01T00:17:00Z")
+    assert resolved["cost_usd"] == pytest.approx(3 * (100 * 2 + 100 * 10) / 1e6)
+    assert not book.open
+
+
+def test_an_episode_after_a_quiet_time_is_another_alert(book):
+    (first,) = book.push(scored(("a", 1000, 1, 3.0)), None)
+    changes = book.push(scored(("a", 3000, 1, 3.0)), None)
+    assert [change["change"] for change in changes] == ["resolve", "open"]
+    assert changes[1]["alert_id"] != first["alert_id"]
+
+
+def test_the_same_stream_gives_the_same_ids(bundle_path, book):
+    again = AlertBook(load(bundle_path).metadata)
+    rows = scored(("a", 1000, 2, 9.0), ("b", 1010, 1, 3.0))
+    ids = [change["alert_id"] for change in book.push(rows, None)]
+    assert ids == [change["alert_id"] for change in again.push(rows, None)]
+    assert len(set(ids)) == 2
+
+
+def test_jsonl_holds_one_line_per_change(book, tmp_path):
+    sink = JsonlSink(tmp_path / "alerts.jsonl")
+    sink.send(book.push(scored(("ä", 1000, 2, 9.0)), None))
+    sink.close()
+    (line,) = (tmp_path / "alerts.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["user_id"] == "ä"
