@@ -42,13 +42,17 @@ def scores(users: int, days: int, known: pd.DataFrame, lift: float, rng: np.rand
         score = rng.exponential(1 / np.log(10), tick.size)
         for one in known[known["user_id"] == name].itertuples():
             inside = (time > one.start) & (time <= one.end)
-            weaker = 0.4 if one.kind in ("drip", "benign_campaign") else 1 - 0.15 * STRENGTHS.index(one.strength)
+            weaker = (
+                0.4 if one.kind in ("drip", "benign_campaign") else 1 - 0.15 * STRENGTHS.index(one.strength)
+            )
             score[inside] += lift * weaker * rng.gamma(4, 0.25, int(inside.sum()))
         frames.append(pd.DataFrame({"user_id": name, "timestamp": time, "score": score}))
     return pd.concat(frames, ignore_index=True)
 
 
-def metrics(detector: str, seed: int, drawn: pd.DataFrame, known: pd.DataFrame | None, days: int) -> dict[str, Any]:
+def metrics(
+    detector: str, seed: int, drawn: pd.DataFrame, known: pd.DataFrame | None, days: int
+) -> dict[str, Any]:
     """One run's ``metrics.json``."""
     rng = np.random.default_rng(seed)
     span = START_US, START_US + days * DAY_US
@@ -95,7 +99,8 @@ def metrics(detector: str, seed: int, drawn: pd.DataFrame, known: pd.DataFrame |
         "state_bytes_per_user": 632,
         "research_only": "no export of its neighbours" if detector == "lof" else None,
         "history": [
-            {"train_loss": 2.0 / (1 + epoch) + 0.1, "validation_loss": 2.1 / (1 + epoch) + 0.15} for epoch in range(6)
+            {"train_loss": 2.0 / (1 + epoch) + 0.1, "validation_loss": 2.1 / (1 + epoch) + 0.15}
+            for epoch in range(6)
         ]
         if detector.startswith("lstm")
         else [],
@@ -119,9 +124,15 @@ def benchmark(
 def timeline(drawn: pd.DataFrame, known: pd.DataFrame, rng: np.random.Generator) -> Timeline:
     """What a champion with these scores would have said."""
     score = drawn["score"]
-    levels = np.where(score >= THRESHOLDS["critical"], "critical", np.where(score >= THRESHOLDS["warning"], "warning", "none"))
+    levels = np.where(
+        score >= THRESHOLDS["critical"],
+        "critical",
+        np.where(score >= THRESHOLDS["warning"], "warning", "none"),
+    )
     stamps = pd.to_datetime(drawn["timestamp"], unit="us", utc=True)
-    told = drawn.assign(timestamp=stamps, level=levels, top_feature=np.where(levels == "none", None, "requests"))
+    told = drawn.assign(
+        timestamp=stamps, level=levels, top_feature=np.where(levels == "none", None, "requests")
+    )
     usage = pd.DataFrame(
         {
             "user_id": drawn["user_id"],

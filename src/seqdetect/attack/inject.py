@@ -240,6 +240,8 @@ def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
 def _by_user(frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """One frame per user, each in the order of ``frame``."""
     codes, users = pd.factorize(frame["user_id"])
+    if len(users) == 1:
+        return {str(users[0]): frame}
     grouped = frame.iloc[np.argsort(codes, kind="stable")].reset_index(drop=True)
     edges = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(users)))])
     parts = zip(users, edges[:-1], edges[1:], strict=True)

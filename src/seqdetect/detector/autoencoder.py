@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pyod.models.auto_encoder import AutoEncoder
+from pyod.models.auto_encoder import AutoEncoder, AutoEncoderModel
 from torch import nn
 
 from seqdetect.detector import Rows, sample
@@ -42,7 +42,7 @@ class Autoencoder:
 
     def fit(self, rows: Rows, seed: int) -> None:
         fitted = sample(rows, self.fit_rows, seed).astype(np.float64)
-        with _own_randomness():
+        with _undisturbed():
             self.model = AutoEncoder(
                 hidden_neuron_list=list(self.hidden),
                 epoch_num=self.epochs,
@@ -61,7 +61,7 @@ class Autoencoder:
     def score(self, context: Context, rows: Value) -> Value:
         assert self.model is not None
         mean, deviation = self.model.X_mean[None, :], self.model.X_std[None, :] + SCALE_GUARD
-        scaled = (rows - mean) / deviation
+        scaled: Value = (rows - mean) / deviation
         written = scaled
         for weights, bias, rectified in layers(self.model.model):
             written = written @ weights + bias[None, :]
@@ -77,7 +77,7 @@ class Autoencoder:
         )
 
 
-def layers(net: nn.Module) -> list[tuple[NDArray[np.float64], NDArray[np.float64], bool]]:
+def layers(net: AutoEncoderModel) -> list[tuple[NDArray[np.float64], NDArray[np.float64], bool]]:
     """Weights ``[in, out]``, bias ``[out]`` and whether a rectifier follows, of each layer of a trained network.
 
     Batch normalisation, which lies between the linear map and the rectifier, is multiplied into the map; dropout
@@ -102,15 +102,21 @@ def _numbers(values: torch.Tensor) -> NDArray[np.float64]:
 
 
 @contextmanager
-def _own_randomness() -> Iterator[None]:
-    """PyOD seeds the whole process, hashing of strings included; put everything back as it was."""
-    plain, legacy, hashing = random.getstate(), np.random.get_state(), os.environ.get("PYTHONHASHSEED")
+def _undisturbed() -> Iterator[None]:
+    """PyOD seeds the whole process, hashing of strings included: put everything back as it was.
+
+    One thread meanwhile: matrices this small only wait for each other, and the sums keep their order.
+    """
+    plain, hashing, threads = random.getstate(), os.environ.get("PYTHONHASHSEED"), torch.get_num_threads()
+    legacy = np.random.get_state()  # noqa: NPY002
+    torch.set_num_threads(1)
     try:
         with torch.random.fork_rng(devices=[]):
             yield
     finally:
+        torch.set_num_threads(threads)
         random.setstate(plain)
-        np.random.set_state(legacy)
+        np.random.set_state(legacy)  # noqa: NPY002
         os.environ.pop("PYTHONHASHSEED", None)
         if hashing is not None:
             os.environ["PYTHONHASHSEED"] = hashing

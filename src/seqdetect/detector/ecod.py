@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ Combine = Callable[[Floats, Floats, int], Floats]
 """From minus the log probabilities of the left and the right tail, and the sign of the column's skewness, to
 the column's part of the score."""
 SMALLEST: Final = np.finfo(np.float32).smallest_normal
+_NODES: Final = ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids")
+_LEAVES: Final = ("treeids", "nodeids", "ids", "weights")
 
 
 @dataclass(frozen=True)
@@ -102,14 +104,12 @@ def skew_sign(column: NDArray[np.float32]) -> int:
 
 def staircase_sum(graph: Graph, rows: Value, columns: Sequence[Staircase]) -> Value:
     """[n, 1] sum over columns of step functions of ``rows [n, D]``: one balanced search tree per column."""
-    nodes: dict[str, list[int | float | str]] = {name: [] for name in _NODES}
-    leaves: dict[str, list[int | float]] = {name: [] for name in _LEAVES}
+    nodes: dict[str, list[Any]] = {name: [] for name in _NODES}
+    leaves: dict[str, list[Any]] = {name: [] for name in _LEAVES}
     for number, column in enumerate(columns):
         _write_tree(column, number, nodes, leaves)
-    attributes: dict[str, list[int | float | str] | list[int | float]] = {
-        **{f"nodes_{name}": values for name, values in nodes.items()},
-        **{f"target_{name}": values for name, values in leaves.items()},
-    }
+    attributes: dict[str, Any] = {f"nodes_{name}": values for name, values in nodes.items()}
+    attributes |= {f"target_{name}": values for name, values in leaves.items()}
     return graph.op("TreeEnsembleRegressor", rows, domain="ai.onnx.ml", n_targets=1, **attributes)
 
 
@@ -121,30 +121,25 @@ def frozen_sum(values: NDArray[np.float32], columns: Sequence[Staircase]) -> Flo
     return total
 
 
-_NODES: Final = ("treeids", "nodeids", "featureids", "values", "modes", "truenodeids", "falsenodeids")
-_LEAVES: Final = ("treeids", "nodeids", "ids", "weights")
-
-
 def _write_tree(
-    column: Staircase,
-    number: int,
-    nodes: dict[str, list[int | float | str]],
-    leaves: dict[str, list[int | float]],
+    column: Staircase, number: int, nodes: dict[str, list[Any]], leaves: dict[str, list[Any]]
 ) -> None:
     """Halve the pieces ``[low, high)`` again and again; the root is node 0, children follow as they come."""
     ranges = [(0, len(column.value))]
     for node, (low, high) in enumerate(ranges):  # grows while it is walked over
-        middle = (low + high) // 2
+        middle, child = (low + high) // 2, len(ranges)
+        row: tuple[Any, ...] = (number, node, 0, 0.0, "LEAF", 0, 0)
         if high - low == 1:
-            row = (number, node, 0, 0.0, "LEAF", 0, 0)
-            for name, entry in zip(_LEAVES, (number, node, 0, float(column.value[low])), strict=True):
-                leaves[name].append(entry)
+            _append(leaves, (number, node, 0, float(column.value[low])))
         else:
-            child = len(ranges)
             row = (number, node, number, float(column.bound[middle - 1]), "BRANCH_LEQ", child, child + 1)
             ranges += [(low, middle), (middle, high)]
-        for name, value in zip(_NODES, row, strict=True):
-            nodes[name].append(value)
+        _append(nodes, row)
+
+
+def _append(table: dict[str, list[Any]], row: tuple[Any, ...]) -> None:
+    for column, entry in zip(table.values(), row, strict=True):
+        column.append(entry)
 
 
 def _just_below(value: NDArray[np.float32]) -> NDArray[np.float32]:

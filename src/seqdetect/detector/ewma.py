@@ -72,5 +72,10 @@ class Ewma:
                 out[row] = ((value - mean) / deviation).max()
                 weight = weight * np.exp(-elapsed / self.long_s) + 1.0
                 heard = np.clip(value - mean, -WINSOR * deviation, WINSOR * deviation)
-                mean, variance = mean + heard / weight, variance + (heard**2 - variance) / weight
+                # a state is float32 between steps, and its roundings add up
+                weight = float(np.float32(weight))
+                mean, variance = (
+                    update.astype(np.float32).astype(np.float64)
+                    for update in (mean + heard / weight, variance + (heard**2 - variance) / weight)
+                )
         return out

@@ -43,8 +43,9 @@ class Ocsvm:
         extended = g.concat(moved, (moved * moved).sum(vectors.shape[1]))
         weights = self.gamma * np.vstack([2.0 * centred.T, -np.ones(len(vectors))])
         exponent = extended @ weights - self.gamma * (centred**2).sum(axis=1)[None, :]
-        kernel = exponent.clip(high=0.0).exp()
-        return -(kernel @ self.model.dual_coef_.T) - float(self.model.intercept_[0])
+        kernel: Value = exponent.clip(high=0.0).exp()
+        inside: Value = kernel @ self.model.dual_coef_.T
+        return -inside - float(self.model.intercept_[0])
 
     def reference(self, rows: Rows) -> NDArray[np.float64]:
         assert self.model is not None

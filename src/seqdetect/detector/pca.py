@@ -42,10 +42,11 @@ class Pca:
         assert self.model is not None
         scaler, vectors = self.model.scaler_, self.model.selected_components_
         width, count = vectors.shape[1], len(vectors)
-        scaled = (rows - scaler.mean_[None, :]) * (1.0 / scaler.scale_[None, :])
+        scaled: Value = (rows - scaler.mean_[None, :]) * (1.0 / scaler.scale_[None, :])
         square = (scaled * scaled).sum(width) + (vectors**2).sum(axis=1)[None, :]
-        distance = (square - scaled @ (2.0 * vectors.T)).clip(low=0.0).sqrt()
-        return (distance * (1.0 / self.model.selected_w_components_[None, :])).sum(count)
+        distance: Value = (square - scaled @ (2.0 * vectors.T)).clip(low=0.0).sqrt()
+        weighted: Value = distance * (1.0 / self.model.selected_w_components_[None, :])
+        return weighted.sum(count)
 
     def reference(self, rows: Rows) -> NDArray[np.float64]:
         assert self.model is not None

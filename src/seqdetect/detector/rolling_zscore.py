@@ -122,5 +122,6 @@ class RollingZscore:
                         share, distance = 1.0 / table[0, at], value - table[1, at]
                         table[1, at] += distance * share
                         table[2, at] += (distance**2 * (1 - share) - table[2, at]) * share
+                        table[:] = table.astype(np.float32)  # as a state is between steps: roundings add up
                 out[row] = max(scores)
         return out

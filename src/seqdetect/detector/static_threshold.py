@@ -85,8 +85,9 @@ class StaticThreshold:
             for row in mine:
                 distance = sums[row] - mean
                 out[row] = distance / max(np.sqrt(variance), 1.0)
+                # a state is float32 between steps, and its roundings add up
                 variance += (distance**2 * count / (count + 1) - variance) / (count + 1)
-                mean += distance / (count + 1)
+                mean, variance = float(np.float32(mean + distance / (count + 1))), float(np.float32(variance))
                 count += 1
         return out
 

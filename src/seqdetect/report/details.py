@@ -58,7 +58,8 @@ def _data(runs: Sequence[Run]) -> tuple[tuple[str, ...], ...]:
     for name in dict.fromkeys(name for run in runs for name in at(run.metrics, "data") or {}):
         stated = dict.fromkeys(_text(at(run.metrics, "data", name)) for run in runs)
         unit = UNITS.get(name, "")
-        rows.append((name.replace("_", " "), f"{'; '.join(stated)} {unit}".strip()))
+        told = "; ".join(stated)
+        rows.append((name.replace("_", " "), f"{told} {unit}".strip() if told != MISSING else MISSING))
     return tuple(rows)
 
 

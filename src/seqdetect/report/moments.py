@@ -29,7 +29,8 @@ Verdict = Literal["found", "missed", "false alert", "confounder", "highest score
 
 @dataclass(frozen=True)
 class Moment:
-    """A user and a window in microseconds; ``kind``, ``strength`` and ``incident`` (start, end) tell of the label."""
+    """A user and a window in microseconds; ``kind``, ``strength`` and ``incident`` (start, end) tell of the label,
+    ``peak`` is the score that made an unlabelled moment worth showing."""
 
     verdict: Verdict
     user_id: str
@@ -38,6 +39,7 @@ class Moment:
     kind: str = ""
     strength: str = ""
     incident: tuple[int, int] | None = None
+    peak: float | None = None
 
 
 def choose(timeline: Timeline) -> list[Moment]:
@@ -51,6 +53,8 @@ def choose(timeline: Timeline) -> list[Moment]:
     ticks = Ticks.of(scores)
     times = microseconds(scores["timestamp"])
     span = int(times.min()), int(times.max())
+    if not len(timeline.incidents):
+        return _highest(ticks, span)
     critical = timeline.thresholds.get("critical", np.inf)
     began = timeline.incidents["start"]
     inside = timeline.incidents[(began >= span[0]) & (began < span[1])]
@@ -112,9 +116,13 @@ def _confounder(benign: Peaks, critical: float, span: tuple[int, int]) -> list[M
 
 
 def _false_alert(timeline: Timeline, ticks: Ticks, critical: float, span: tuple[int, int]) -> list[Moment]:
-    """The highest score outside every incident, benign ones included, where it is critical."""
-    clean = _clean(timeline.incidents, ticks)
-    rows = np.flatnonzero(clean & (ticks.score >= critical))
+    """The highest critical score outside every incident; of a user without any, where there is one."""
+    rows = np.flatnonzero(_clean(timeline.incidents, ticks) & (ticks.score >= critical))
+    place = np.searchsorted(ticks.bounds, rows, side="right") - 1
+    calm = ~np.isin(
+        np.array(ticks.users)[place], timeline.incidents["user_id"].astype(str).to_numpy(dtype=str)
+    )
+    rows = rows[calm] if calm.any() else rows
     return _at_row(ticks, int(rows[np.argmax(ticks.score[rows])]), "false alert", span) if rows.size else []
 
 
@@ -134,7 +142,7 @@ def _clean(incidents: pd.DataFrame, ticks: Ticks) -> Bools:
 def _at_row(ticks: Ticks, row: int, verdict: Verdict, span: tuple[int, int]) -> list[Moment]:
     user = ticks.users[int(np.searchsorted(ticks.bounds, row, side="right")) - 1]
     time = int(ticks.time_us[row])
-    return [Moment(verdict, user, *_window(time, time, span))]
+    return [Moment(verdict, user, *_window(time, time, span), peak=float(ticks.score[row]))]
 
 
 def _highest(ticks: Ticks, span: tuple[int, int]) -> list[Moment]:

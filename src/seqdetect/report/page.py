@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import markupsafe
 from plotly.offline import get_plotlyjs
 
 from seqdetect.report import (
@@ -93,6 +95,7 @@ def _render(
         "percent": quantity.percent,
         "duration": quantity.duration,
         "moment": _moment,
+        "prose": _prose,
     }
     return environment.get_template("page.html").render(
         title=title,
@@ -105,6 +108,12 @@ def _render(
         **_measures(case),
         **_timelines(timelines),
     )
+
+
+def _prose(text: str) -> markupsafe.Markup:
+    """Text in which no line ends between a number and its interval."""
+    escaped = str(markupsafe.escape(text))
+    return markupsafe.Markup(re.sub(r"[\d.,]+ \[[^\]]*\]", r'<span class="whole">\g<0></span>', escaped))
 
 
 def _moment(time_us: int) -> str:
@@ -129,16 +138,18 @@ def _measures(case: _Case) -> dict[str, Any]:
         looks(case.board),
         summary.Subject(case.shown, case.board, case.chance, case.budgets["critical"]),
     )
+    columns = leaderboard.columns(*case.words.values())
     return {
         "shown": case.shown,
         "baselines": BASELINES,
         "looks": look,
         "budgets": case.words,
         "cards": summary.cards(subject),
-        "findings": summary.paragraph(subject),
+        "findings": summary.paragraphs(subject),
         "comparison": summary.comparison(subject),
         "cautions": summary.cautions(subject),
-        "columns": leaderboard.columns(*case.words.values()),
+        "columns": columns,
+        "groups": leaderboard.groups(columns),
         "board": leaderboard.lines(case.board, case.chance),
         "seeds": max(len(entry.runs) for entry in case.board),
         "kinds": _tables(

@@ -14,7 +14,7 @@ from seqdetect.report import quantity
 from seqdetect.report.entry import BASELINES, Entry
 from seqdetect.report.style import Look
 
-SECONDS_TICKS = (1, 10, 60, 600, 3600, 6 * 3600, 86_400, 7 * 86_400)
+SECONDS_TICKS = (1, 3, 10, 30, 60, 180, 600, 1800, 3600, 3 * 3600, 10 * 3600, 86_400, 3 * 86_400)
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,12 @@ def recall_curves(
             traces.append(_line(entry, looks[entry.name], curve, text, every=4))
     if not traces:
         return None
-    lines = [_vertical(value, quantity.budget(value)) for value in budgets.values()]
+    # Labels point away from each other, so that they don't collide on a narrow page.
+    sides = ["right", *["left"] * len(budgets)]
+    lines = [
+        _vertical(value, quantity.budget(value), side)
+        for value, side in zip(sorted(budgets.values()), sides, strict=False)
+    ]
     layout = {
         "xaxis": {"type": "log", "title": {"text": "false alerts allowed per user-week (log)"}, "dtick": 1},
         "yaxis": {"title": {"text": "event recall (macro mean)"}, "range": [-0.02, 1.03]},
@@ -92,21 +97,16 @@ def _line(entry: Entry, look: Look, curve: np.ndarray, text: Sequence[str], ever
         marker={"symbol": look.marker, "size": 7, "maxdisplayed": max(2, len(curve) // every)},
         hovertext=list(text),
         hoverinfo="text",
+        # The champion lies above the others where lines cross.
+        zorder=2 if entry.role == "champion" else 1,
     )
 
 
-def _vertical(value: float, text: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _vertical(value: float, text: str, side: str) -> tuple[dict[str, Any], dict[str, Any]]:
     line = {"color": "#8a8f98", "width": 1, "dash": "dot"}
     shape = {"type": "line", "x0": value, "x1": value, "yref": "paper", "y0": 0, "y1": 1, "line": line}
-    note = {
-        "x": float(np.log10(value)),
-        "yref": "paper",
-        "y": 1,
-        "yanchor": "bottom",
-        "text": text,
-        "showarrow": False,
-    }
-    return shape, note
+    place = {"x": float(np.log10(value)), "xanchor": side, "yref": "paper", "y": 1, "yanchor": "bottom"}
+    return shape, {**place, "text": text, "showarrow": False}
 
 
 def pr_curves(board: Sequence[Entry], chance: Entry | None, looks: Mapping[str, Look]) -> Plot | None:

@@ -30,11 +30,11 @@ class Estimate:
 
 
 def decimals(value: float) -> int:
-    """Digits after the point that show two figures of a small value and don't pretend more of a large one."""
+    """Digits after the point: two of an everyday value, enough to see a small one, none of a large one."""
     size = abs(value)
-    if size >= 100 or size == 0:
-        return 0 if size else 2
-    return 1 if size >= 10 else min(6, max(2, 1 - math.floor(math.log10(size))))
+    if size >= 10:
+        return 0 if size >= 100 else 1
+    return 2 if size >= 0.1 or size == 0 else min(6, max(3, -math.floor(math.log10(size))))
 
 
 def grouped(value: float, digits: int) -> str:

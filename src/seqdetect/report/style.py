@@ -18,6 +18,10 @@ PALETTE = (
     "#d4604f",
     "#6b8e23",
     "#a0623f",
+    "#5a5fa8",
+    "#c26bb0",
+    "#4a7a5a",
+    "#8a6d4f",
 )
 BASELINE_COLOURS = dict(zip(BASELINES, ("#7d8597", "#a3927a", "#7fa39a"), strict=True))
 RANDOM_COLOUR = "#9aa0a6"

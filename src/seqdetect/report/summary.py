@@ -37,6 +37,12 @@ class Subject:
     def asked(self) -> str:
         return quantity.budget(self.budget)
 
+    @property
+    def alerts_asked(self) -> str:
+        """``1 false alert per user-week``."""
+        noun = "false alert" if self.asked.startswith("1 ") else "false alerts"
+        return self.asked.replace("per", f"{noun} per", 1)
+
     def estimate(self, choice: str, *path: str, top: float = float("inf")) -> Estimate:
         """A figure at the tightest budget's threshold."""
         return self.entry.estimate(*self.entry.point("critical", choice), *path, bounds=(0.0, top))
@@ -61,8 +67,7 @@ def _who(subject: Subject) -> Card:
 
 def _recall(subject: Subject) -> Card:
     recall, luck = subject.recall, subject.estimate("shipped", "chance_recall").value
-    noun = "false alert" if subject.asked.startswith("1 ") else "false alerts"
-    title = f"Event recall at {subject.asked.replace('per', f'{noun} per', 1)}"
+    title = f"Event recall at {subject.alerts_asked}"
     if recall.value is None:
         return Card(title, MISSING, "", "not measured: no labelled incident on the test span")
     below = "shipped threshold, macro mean over kinds"
@@ -110,12 +115,13 @@ def _area(subject: Subject) -> Card:
     )
 
 
-def paragraph(subject: Subject) -> list[str]:
-    """The findings in sentences, most important first."""
+def paragraphs(subject: Subject) -> list[list[str]]:
+    """The findings in sentences, grouped into paragraphs, most important first."""
     if subject.recall.value is None and subject.estimate("best", "recall").value is None:
-        return [*_scale(subject), *_unlabelled(subject), *_realised(subject)]
-    parts = (_scale, _found, _realised, _hindsight, _kinds, _confounders)
-    return [sentence for part in parts for sentence in part(subject)]
+        return [[*_scale(subject), *_unlabelled(subject), *_realised(subject)]]
+    groups = ((_scale, _found), (_realised, _hindsight), (_kinds, _confounders))
+    told = [[sentence for part in group for sentence in part(subject)] for group in groups]
+    return [sentences for sentences in told if sentences]
 
 
 def comparison(subject: Subject) -> list[str]:
@@ -150,7 +156,7 @@ def _found(subject: Subject) -> list[str]:
         return ["It was given no shipped threshold, so its recall is only known in hindsight."]
     kinds = heat.recall_by_kind([subject.entry], "critical", "shipped", "")
     over = f" over {quantity.plural(len(kinds.columns), 'kind')} of attack" if kinds else ""
-    said = f"With the threshold shipped for {subject.asked} it finds {recall} of the incident rows (macro mean{over})"
+    said = f"With the threshold shipped for {subject.alerts_asked} it finds {recall} of the incident rows (macro mean{over})"
     if luck is not None:
         said += f"; equally long clean spans of the same users would be “found” by luck at {quantity.number(luck)}"
     median = subject.estimate("shipped", "time_to_detect", "median_s").value
@@ -166,7 +172,8 @@ def _realised(subject: Subject) -> list[str]:
         return []
     episodes = subject.estimate("shipped", "false_alerts", "episodes").value
     weeks = subject.entry.mean("test", "exposure_user_weeks")
-    seen = f"{quantity.amount(episodes)} episodes in {quantity.number(weeks)} clean user-weeks"
+    seeds = ", mean of seeds" if len(subject.entry.runs) > 1 else ""
+    seen = f"{quantity.amount(episodes)} episodes in {quantity.number(weeks)} clean user-weeks{seeds}"
     said = f"On the test span that threshold raised {rate} false alerts per user-week ({seen}), where {subject.asked} was asked"
     if rate.value <= subject.budget:
         return [f"{said}: within the budget."]

@@ -89,9 +89,8 @@ def _panel(timeline: Timeline, alerts: Sequence[Told], moment: Moment, number: i
 def _told(own: pd.DataFrame, moment: Moment, critical: float | None) -> str:
     """What happened, in a sentence."""
     if moment.incident is None:
-        peak = own["score"].max()
         return (
-            f"The score reached {quantity.number(float(peak))}{_against(critical)}; nothing is labelled here."
+            f"The score reached {quantity.number(moment.peak)}{_against(critical)} where nothing is labelled."
         )
     inside = own[
         (own["time_us"] > moment.incident[0]) & (own["time_us"] <= moment.incident[1] + 5 * MINUTE_US)
@@ -191,12 +190,7 @@ def _alerts(shown: Sequence[Told], axis: _Axis) -> Any:
         y=[round(float(axis(one.score)), 4) for one in shown],
         name="alert (hover for causes)",
         mode="markers",
-        marker={
-            "color": "rgba(0,0,0,0)",
-            "symbol": "circle-open",
-            "size": 17,
-            "line": {"color": ALERT, "width": 2.5},
-        },
+        marker={"color": ALERT, "symbol": "circle-open", "size": 17, "line": {"width": 2.5}},
         hovertext=hover,
         hoverinfo="text",
     )

@@ -24,6 +24,7 @@ MOST_TOKENS = 1_000_000_000
 
 _LEAF = 256
 """Cells below which a piece with a bad cell is read one by one: a failed cast costs as much as 100 of them."""
+_PROBES = 9
 
 
 class Fault(IntEnum):
@@ -59,10 +60,21 @@ def in_pieces(
     try:
         return [fast(cells)]
     except pa.ArrowInvalid:
-        if len(cells) <= _LEAF:
+        if len(cells) <= _LEAF or _mostly_fails(cells, fast):
             return [slow(cells)]
     half = len(cells) // 2
     return in_pieces(cells.slice(0, half), fast, slow) + in_pieces(cells.slice(half), fast, slow)
+
+
+def _mostly_fails(cells: pa.Array, fast: Callable[[pa.Array], object]) -> bool:
+    """Whether most of a few cells fail by themselves: then halving would only fail again, level by level."""
+    failed = 0
+    for place in range(0, len(cells), max(1, len(cells) // _PROBES)):
+        try:
+            fast(cells.slice(place, 1))
+        except pa.ArrowInvalid:
+            failed += 1
+    return failed > _PROBES // 2
 
 
 def tokens(cells: pa.Array) -> tuple[Numbers, Faults]:

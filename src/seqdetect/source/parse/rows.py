@@ -61,7 +61,9 @@ def _report(block: Block, faults: dict[str, Faults], fault: Faults, tally: Tally
     """Reject in the order of the lines, the first few with their place and value, the rest by number."""
     room = max(0, EXAMPLES_KEPT - len(tally.examples))
     rows = np.flatnonzero(fault)
-    found = [(number, None, detail) for number, detail in sorted(block.malformed)[:room]]
+    found: list[tuple[int, int | None, str]] = [
+        (number, None, detail) for number, detail in sorted(block.malformed)[:room]
+    ]
     found += [(int(block.numbers[row]), int(row), "") for row in rows[:room]]
     rest = Counter(
         {kind.name.lower(): int((fault == kind).sum()) for kind in Fault if kind is not Fault.NONE}
