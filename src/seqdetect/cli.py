@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -31,11 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run = {"score": score, "simulate": simulate, "inspect": inspect, "report": report}[options.command]
         run(options)
+    except BrokenPipeError:
+        # whoever read our output has seen enough; point stdout elsewhere, or Python complains at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except (ValueError, OSError) as error:
         print(f"seqdetect {options.command}: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:
-        return 0
     except KeyboardInterrupt:
         return 130
     return 0

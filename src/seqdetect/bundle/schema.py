@@ -82,7 +82,7 @@ class Metadata(msgspec.Struct, frozen=True):
     @property
     def version(self) -> str:
         """Short name of this very bundle, for alerts: detector and training run."""
-        return f"{self.detector}-{self.provenance.get('run_id', 'local')}"
+        return f"{self.detector}-{str(self.provenance.get('run_id', 'local'))[:12]}"
 
 
 def encode(metadata: Metadata) -> str:

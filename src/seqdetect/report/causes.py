@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from seqdetect.events import MICROSECONDS
@@ -51,11 +52,11 @@ class Told:
 
 def moment(value: Any) -> int:
     """Microseconds since the epoch of an alert's time: integers are that already, anything else is a date."""
-    if isinstance(value, int):
-        return value
+    if isinstance(value, int | np.integer):
+        return int(value)
     stamp = pd.Timestamp(value)
     known = stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp
-    return int(known.timestamp() * MICROSECONDS)
+    return int(known.as_unit("ns").value) // 1000
 
 
 def cause(feature: Mapping[str, Any]) -> str:

@@ -115,7 +115,7 @@ def _role(name: str, champion: str | None) -> Role:
 def _rank(entry: Entry) -> tuple[float, float, str]:
     recall = entry.mean(*entry.point("critical", "best"), "recall")
     area = entry.mean("test", "auc_pr")
-    return -1.0 if recall is None else -recall, -1.0 if area is None else -area, entry.name
+    return 1.0 if recall is None else -recall, 1.0 if area is None else -area, entry.name
 
 
 def random_entry(runs: Sequence[Run]) -> Entry | None:

@@ -128,7 +128,8 @@ def _subtitle(shown: Entry) -> list[str]:
         for name in ("events", "users")
         if data.get(name) is not None
     ]
-    span = [f"{data['start']} – {data['end']}"] if data.get("start") and data.get("end") else []
+    days = [str(data[name])[:10] for name in ("start", "end") if data.get(name)]
+    span = [f"{days[0]} to {days[1]}"] if len(days) == 2 else []
     return [*named, *counted, *span]
 
 

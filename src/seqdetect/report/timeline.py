@@ -124,6 +124,11 @@ def _dates(time_us: Any) -> list[str]:
     return [str(each) for each in np.asarray(time_us, dtype="datetime64[us]")]
 
 
+def _told_time(date: str) -> str:
+    """An ISO date as a reader likes it, to the second."""
+    return f"{date[:19].replace('T', ' ')} UTC"
+
+
 def _scores(own: pd.DataFrame, axis: _Axis) -> list[Any]:
     time, score = own["time_us"].to_numpy(dtype=np.int64), own["score"].to_numpy(dtype=np.float64)
     heights = np.round(axis(score), 4)
@@ -138,7 +143,7 @@ def _scores(own: pd.DataFrame, axis: _Axis) -> list[Any]:
     )
     levels = own["level"].fillna("none").astype(str).to_numpy(dtype=object)
     hover = [
-        f"{date[:19]} UTC<br>score {quantity.number(value)} · {safe(level)}{_feature(top)}"
+        f"{_told_time(date)}<br>score {quantity.number(value)} · {safe(level)}{_feature(top)}"
         for date, value, level, top in zip(
             _dates(time), score.tolist(), levels, own["top_feature"], strict=True
         )
@@ -178,7 +183,7 @@ def _alerts(shown: Sequence[Told], axis: _Axis) -> Any:
     hover = [
         "<br>".join(
             [
-                f"<b>{safe(one.severity)} alert</b> {_dates([one.began])[0][:19]} UTC",
+                f"<b>{safe(one.severity)} alert</b> {_told_time(_dates([one.began])[0])}",
                 f"score {quantity.number(one.score)}, threshold {quantity.number(one.threshold)}",
                 *(safe(cause) for cause in one.causes),
             ]

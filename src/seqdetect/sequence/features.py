@@ -19,7 +19,7 @@ FIXED: Final = 1 << 14
 """Units per natural-log unit: squares of 40 log units, a million times over, still fit an int64."""
 DAY_US: Final = 86_400 * MICROSECONDS
 GAP_CAP_S: Final = 7 * 86_400
-"""A silence longer than this, and the silence before a user's first request, count as this long (seconds)."""
+"""A longer silence counts as this long (seconds). Before a user's first request there is none: it is missing."""
 
 
 class Feature(NamedTuple):
@@ -184,11 +184,11 @@ class Featurizer:
         for name, values in (("prompt", prompt), ("completion", completion)):
             mean, deviation = _moments(total(values), total(values * values), count)
             out[:, INDEX[f"{name}_mean"]], out[:, INDEX[f"{name}_dispersion"]] = mean, deviation
-        out[:, INDEX["gap"]] = gaps[start] / FIXED
+        out[:, INDEX["gap"]] = np.where(known[start], gaps[start] / FIXED, np.nan)
         inner = np.where(known, gaps, 0)
         spans = total(known.astype(np.int64))
         mean, deviation = _moments(total(inner), total(inner * inner), np.maximum(spans, 1))
-        out[:, INDEX["gap_mean"]] = np.where(spans > 0, mean, gaps[start] / FIXED)
+        out[:, INDEX["gap_mean"]] = np.where(spans > 0, mean, np.nan)
         out[:, INDEX["gap_dispersion"]] = deviation
         out[:, INDEX["repeats"]] = total(repeats) / count
         addresses, new_addresses = self._distinct(batch, start, "address", self.facts.addresses)
@@ -236,6 +236,10 @@ class Featurizer:
             np.uint64(1) << (bit[first] % np.uint64(64)),
         )
         unknown = (sketch[user[first], word] & mask) == 0
+        # to a user without a history everything is new, which says nothing
+        begin = batch["user"][start]
+        debut = _starts(begin) & (self.facts.last_time[begin] == 0)
+        unknown &= ~debut[row[first]]
         new = np.zeros(rows, np.int64)
         np.add.at(new, row[first][unknown], 1)
         np.bitwise_or.at(sketch, (user[first], word), mask)

@@ -102,9 +102,8 @@ def neutral_values(features: NDArray[np.float32]) -> tuple[NDArray[np.float32], 
     neutral = np.array([feature.neutral for feature in FEATURES], np.float32)
     observed = np.ones(len(FEATURES), bool)
     for i, feature in enumerate(FEATURES):
-        if feature.column is not None:
-            known = features[:, i][~np.isnan(features[:, i])]
-            observed[i] = len(known) > 0
-            if feature.neutral == 0.0 and len(known):
-                neutral[i] = np.median(known)
+        known = features[:, i][~np.isnan(features[:, i])]
+        observed[i] = len(known) > 0 or feature.column is None
+        if len(known) < len(features) and len(known) and feature.neutral == 0.0:
+            neutral[i] = np.median(known)
     return neutral, observed
