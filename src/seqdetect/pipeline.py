@@ -51,7 +51,7 @@ def main(config: DictConfig) -> None:
     ) as run:
         metrics = run_once(name, config, data, out, run)
         (out / rundir.CONFIG).write_text(OmegaConf.to_yaml(config, resolve=True))
-        rundir.write_report(out, [metrics], name, metrics["provenance"])
+        rundir.write_report(out / rundir.REPORT, [metrics], name, metrics["provenance"], out)
         keep(tracker, out, metrics)
     rundir.print_summary(out, metrics, data.tally)
 
@@ -189,8 +189,8 @@ class Sweep(Callback):
             )
         metrics = [run.metrics for run in runs]
         name = None if champion is None else str(champion.metrics["detector"])
-        origin = (champion or runs[0]).metrics["provenance"]
-        rundir.write_report(out, metrics, name, origin, champion.folder if champion else None)
+        shown = champion or runs[0]
+        rundir.write_report(out / rundir.REPORT, metrics, name, shown.metrics["provenance"], shown.folder)
         with tracker.resumed(self.parent):
             tracker.artifact(out / "results.csv")
             tracker.artifact(out / rundir.REPORT)

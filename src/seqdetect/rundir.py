@@ -72,16 +72,16 @@ def read_timeline(folder: Path) -> Timeline | None:
 
 
 def write_report(
-    out: Path,
+    path: Path,
     metrics: Sequence[Mapping[str, Any]],
     champion: str | None,
     provenance: Mapping[str, Any],
-    folder: Path | None = None,
+    folder: Path,
 ) -> None:
-    """``report.html`` of one run or of many; ``folder`` holds the champion's scores (default: ``out``)."""
+    """The page about one run or many, to ``path``; ``folder`` holds the scores of the one shown in detail."""
     runs = [Run(str(one["detector"]), int(one["seed"]), dict(one)) for one in metrics]
     title = "seqdetect benchmark" if len(runs) > 1 else f"seqdetect: {runs[0].detector}"
-    write(out / REPORT, title, runs, champion, read_timeline(folder or out), provenance)
+    write(path, title, runs, champion, read_timeline(folder), provenance)
 
 
 def copy_deliverables(champion: Path, out: Path) -> None:

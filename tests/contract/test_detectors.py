@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import START_US, traffic
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 import seqdetect.detector
+from conftest import START_US, traffic
 from seqdetect.bundle.load import session
 from seqdetect.detector import Detector, Rows
 from seqdetect.detector.block.normal import Prior
@@ -65,12 +65,8 @@ def _found() -> dict[str, Callable[..., Detector]]:
 
 
 DETECTORS = _found()
-pytestmark = pytest.mark.filterwarnings(
-    # lightning's own use of a torch interface, and its advice on loaders that need no workers
-    "ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning",
-    "ignore:.*isinstance.treespec, LeafSpec.*:DeprecationWarning",
-    "ignore:.*does not have many workers.*",
-)
+# lightning asks torch about trees in a way that torch deprecates
+pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -88,6 +88,14 @@ def test_a_panel_tells_when_it_became_critical_and_draws_it() -> None:
     assert any("flood" in note["text"] for note in figure["layout"]["annotations"])
 
 
+def test_columns_read_as_categories_are_drawn_too() -> None:
+    line = made({"a": 6.0})
+    coded = line.user_scores.assign(level=line.user_scores["level"].where(lambda level: level != "none"))
+    coded = coded.astype({"user_id": "category", "level": "category"})
+    (panel,) = timeline.panels(replace(line, user_scores=coded), [])
+    assert panel.moment.verdict == "highest score"
+
+
 def test_long_series_are_thinned_to_their_peaks() -> None:
     time = START_US + np.arange(20_000) * 1_000_000
     score = np.zeros(20_000)

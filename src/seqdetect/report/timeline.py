@@ -75,15 +75,17 @@ def _panel(timeline: Timeline, alerts: Sequence[Told], moment: Moment, number: i
     critical, warning = (timeline.thresholds.get(name) for name in ("critical", "warning"))
     axis = _Axis(max(abs(warning or critical or 1.0), 1e-9))
     traces = [*_scores(_thinned(own), axis), _alerts(shown, axis), _tokens(timeline.usage, moment)]
-    title = (
-        f"{moment.kind}{f' ({moment.strength})' if moment.strength else ''}"
-        if moment.kind
-        else "normal traffic"
-    )
+    title = _title(moment)
     label = f"Score and tokens per minute of user {moment.user_id}: {moment.verdict}, {title}"
     layout = _layout(timeline, moment, axis, own["score"].to_numpy(dtype=np.float64))
     figure = plots.plot(f"timeline-{number}", label, 430, traces, layout)
     return Panel(moment, title, _told(own, moment, critical), figure)
+
+
+def _title(moment: Moment) -> str:
+    if moment.kind:
+        return f"{moment.kind} ({moment.strength})" if moment.strength else moment.kind
+    return "unlabelled traffic" if moment.verdict == "highest score" else "normal traffic"
 
 
 def _told(own: pd.DataFrame, moment: Moment, critical: float | None) -> str:
@@ -141,7 +143,7 @@ def _scores(own: pd.DataFrame, axis: _Axis) -> list[Any]:
         line={"color": LINE, "width": 1.3},
         hoverinfo="skip",
     )
-    levels = own["level"].fillna("none").astype(str).to_numpy(dtype=object)
+    levels = own["level"].astype(object).fillna("none").astype(str).to_numpy(dtype=object)
     hover = [
         f"{_told_time(date)}<br>score {quantity.number(value)} · {safe(level)}{_feature(top)}"
         for date, value, level, top in zip(
