@@ -98,7 +98,7 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
         f"{kind}.{tier}": {
             "recall": point["recall"]["macro"],
             "false_alerts_per_user_week": point["false_alerts"]["per_user_week"],
-            "seconds_to_detect": point["time_to_detect"].get("median"),
+            "seconds_to_detect": point["time_to_detect"].get("median_s"),
             "threshold": point["threshold"],
         }
         for tier, budget in test["budgets"].items()

@@ -50,14 +50,14 @@ def hard_rows(n: int, seed: int, columns: int = COLUMNS) -> NDArray[np.float32]:
     rng = np.random.default_rng(seed)
     mixing = rng.normal(0, 0.4, (columns, columns)) + np.eye(columns)
     values = rng.standard_t(2.5, (n, columns)) @ mixing
-    values[:, 5] = 0.0
-    values[:, 6] = np.float32(0.1)
     values[:, 7] = np.where(rng.random(n) < 0.97, -0.04, values[:, 7])
     values[:, 8:11] = np.round(values[:, 8:11] * 2.0) / 2.0
     values[:, 11] = values[:, 12] + 1e-4 * values[:, 11]
     values = np.clip(values, -10.0, 10.0)
     values[rng.random(n) < 0.1] = values[0]
     values[:20] = 10.0 * np.sign(rng.normal(size=(20, columns)))
+    values[:, 5] = 0.0
+    values[:, 6] = np.float32(0.1)
     return values.astype(np.float32)
 
 

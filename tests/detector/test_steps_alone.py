@@ -36,6 +36,8 @@ MADE: dict[str, Callable[[], Detector]] = {
 def test_parity_on_rows_seen_and_unseen(name: str) -> None:
     detector = MADE[name]()
     seen, unseen = hard_rows(10_000, 0), hard_rows(10_000, 1)
+    unseen[:20] *= -1.0
+    unseen[:10, 5:7] = 10.0  # constant in training
     detector.fit(as_rows(seen), 0)
     rows = np.concatenate([seen, unseen])
     reference = detector.reference(as_rows(rows))

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto
 from pyod.models.ocsvm import OCSVM
 
 from seqdetect.detector import Rows, sample
-from seqdetect.detector.block.context import COLUMNS, Context
-from seqdetect.detector.graph import Value
+from seqdetect.detector.block.context import Context
+from seqdetect.detector.graph import PACKET, Value
 
 
 @dataclass
@@ -19,8 +20,9 @@ class Ocsvm:
 
     nu: float = 0.5
     """Least share of the references that become support vectors; PyOD's default."""
-    gamma: float = 1.0 / COLUMNS
-    """Width of the kernel, per squared deviation; the default is PyOD's ``auto``."""
+    gamma: float | str = "scale"
+    """Width of the kernel, per squared unit; ``scale`` is one over the references' total variance, so that heavy
+    tails do not leave every row alone with itself."""
     references: int = 2_000
     """Rows to fit on; at most 5,000, since the fit takes the square of it."""
     research_only: str | None = None
@@ -36,16 +38,19 @@ class Ocsvm:
 
     def score(self, context: Context, rows: Value) -> Value:
         assert self.model is not None
-        g, vectors = context.graph, self.model.support_vectors_
-        centre = vectors.mean(axis=0).astype(np.float32)
-        centred = vectors - centre  # smaller numbers, so that less cancels in the squared distance
-        moved = rows - centre[None, :]
-        extended = g.concat(moved, (moved * moved).sum(vectors.shape[1]))
-        weights = self.gamma * np.vstack([2.0 * centred.T, -np.ones(len(vectors))])
-        exponent = extended @ weights - self.gamma * (centred**2).sum(axis=1)[None, :]
-        kernel: Value = exponent.clip(high=0.0).exp()
-        inside: Value = kernel @ self.model.dual_coef_.T
-        return -inside - float(self.model.intercept_[0])
+        g, fitted = context.graph, self.model.detector_
+        padding = ((0, -len(fitted.support_vectors_) % PACKET), (0, 0))
+        vectors = np.pad(fitted.support_vectors_, padding)
+        weights = np.pad(fitted.dual_coef_.T, padding)
+        # in float64: the sum is compared to an offset that is nearly the same wherever kernels are narrow
+        point = g.op("Cast", rows, to=TensorProto.DOUBLE)
+        square = g.op("ReduceSum", point * point, g.integers([1]))
+        cross = g.op("MatMul", point, g.constant(2.0 * vectors.T, np.float64))
+        apart = square + g.constant((vectors**2).sum(axis=1)[None, :], np.float64) - cross
+        kernel: Value = (apart * g.constant(-fitted._gamma, np.float64)).exp()
+        inside = g.op("MatMul", kernel, g.constant(weights, np.float64))
+        score = -inside - g.constant(fitted.intercept_, np.float64)
+        return g.op("Cast", score, to=TensorProto.FLOAT)
 
     def reference(self, rows: Rows) -> NDArray[np.float64]:
         assert self.model is not None

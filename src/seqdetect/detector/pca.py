@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 from pyod.models.pca import PCA
+from sklearn.preprocessing import StandardScaler
 
 from seqdetect.detector import Rows, sample
 from seqdetect.detector.block.context import Context
@@ -55,7 +56,6 @@ class Pca:
 
 def directions(values: NDArray[np.float64], least_share: float) -> int:
     """How many principal directions of the standardised ``values [n, D]`` explain at least ``least_share``."""
-    deviation = values.std(axis=0)
-    scaled = (values - values.mean(axis=0)) / np.where(deviation > 0.0, deviation, 1.0)
+    scaled = StandardScaler().fit_transform(values)
     share = np.linalg.eigvalsh(scaled.T @ scaled)
     return max(int((share / max(share.sum(), 1e-30) >= least_share).sum()), 1)
