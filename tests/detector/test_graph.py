@@ -90,4 +90,4 @@ def test_equal_constants_are_stored_once() -> None:
     g = Graph(1, 1)
     y = g.features * 2.0 + 2.0 - np.array([2.0], np.float32) + np.array([[2.0]])
     assert len(g.constants) == 2  # of one and of two dimensions
-    assert len(g.build(y=(y, 1)).graph.initializer) == 4  # beside the state's widths and its start
+    assert len(g.build(y=(y, 1)).graph.initializer) == 3  # and the width of the state

@@ -11,7 +11,7 @@ import pytest
 
 from conftest import traffic
 from seqdetect.events import MICROSECONDS, Tally, conform
-from seqdetect.sequence.features import GAP_CAP_S, INDEX
+from seqdetect.sequence.features import INDEX
 from seqdetect.sequence.stream import fill, history, neutral_values
 
 TICK = 10 * MICROSECONDS
@@ -64,7 +64,7 @@ def by_hand(table: pa.Table) -> dict[tuple[str, int], dict[str, float]]:
             "new_models": math.log1p(len(new_models)),
             "errors": np.mean([row["status"] >= 400 for row in group]),
             "latency": np.mean(np.log1p([row["latency_ms"] for row in group])),
-            "elapsed": GAP_CAP_S if previous is None else (number - previous) * 10,
+            "elapsed": 0 if previous is None else (number - previous) * 10,
             "second_of_day": (number + 1) * 10 % 86_400,
             "weekday": 0 if (number + 1) * 10 % (7 * 86_400) < 86_400 * 5 else None,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +11,14 @@ from numpy.typing import NDArray
 from seqdetect.detector import Rows
 from seqdetect.detector.block.context import Context
 from seqdetect.detector.block.decay import decayed_sums
-from seqdetect.detector.block.normal import Prior, normalise
+from seqdetect.detector.block.normal import LEAST_WEIGHT, Prior, normalise
 from seqdetect.detector.graph import Value
 
-FLOOR = 0.05
-WINSOR = 3.0
+FLOOR: Final = 0.05
+RELATIVE_FLOOR: Final = 0.02
+"""A change by this share of the mean is never many deviations, however steady the user: it is also as fine as
+single precision can tell apart."""
+WINSOR: Final = 3.0
 
 
 @dataclass
@@ -58,19 +62,21 @@ class Ewma:
             self.long_s,
             np.full(2, FLOOR),
             WINSOR,
+            RELATIVE_FLOOR,
         )
         return context.graph.op("Max", normal.z.columns(0, 1), normal.z.columns(1, 2))
 
     def reference(self, rows: Rows) -> NDArray[np.float64]:
+        # in single precision, as the chart's running statistics are kept
         out = np.zeros(len(rows))
         for one in np.unique(rows.user):
-            weight = self.prior.weight
-            mean, variance = self.prior.mean.astype(np.float64), self.prior.variance.astype(np.float64)
+            weight = np.float32(self.prior.weight)
+            mean, variance = self.prior.mean, self.prior.variance
             for row in np.flatnonzero(rows.user == one):
-                value, elapsed = rows.values[row, :2].astype(np.float64), float(rows.values[row, 2])
-                deviation = np.maximum(np.sqrt(variance), FLOOR)
+                value, elapsed = rows.values[row, :2], rows.values[row, 2]
+                deviation = np.maximum(np.sqrt(variance), np.maximum(FLOOR, RELATIVE_FLOOR * np.abs(mean)))
                 out[row] = ((value - mean) / deviation).max()
-                weight = weight * np.exp(-elapsed / self.long_s) + 1.0
+                weight = max(weight + weight * np.expm1(-elapsed / self.long_s), LEAST_WEIGHT) + 1.0  # an exp near 1 has lost its digits
                 heard = np.clip(value - mean, -WINSOR * deviation, WINSOR * deviation)
                 # a state is float32 between steps, and its roundings add up
                 weight = float(np.float32(weight))

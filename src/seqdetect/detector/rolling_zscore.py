@@ -18,6 +18,8 @@ HOURS: Final = 24
 SHRINK: Final = 60.0
 """Steps in an hour of the day that weigh as much as the user's overall mean."""
 FLOOR: Final = 0.05
+RELATIVE_FLOOR: Final = 0.02
+"""Least deviations that count: absolute, and as a share of the mean, which is as fine as single precision goes."""
 QUANTITIES: Final = 2
 
 
@@ -68,7 +70,7 @@ class RollingZscore:
             trust = weight / (weight + SHRINK)
             mean = overall[1] + (mean - overall[1]) * trust
             square = overall[2] + (square - overall[2]) * trust
-            deviation = square.clip(low=0.0).sqrt().clip(low=FLOOR)
+            deviation = square.clip(low=0.0).sqrt().clip(low=FLOOR).clip(low=mean.abs() * RELATIVE_FLOOR)
             scores.append((value - mean) / deviation)
         return g.op("Max", *scores)
 
@@ -115,7 +117,8 @@ class RollingZscore:
                     value = float(rows.values[row, i])
                     trust = hourly[0, hour] / (hourly[0, hour] + SHRINK)
                     mean, square = overall[1:, 0] + (hourly[1:, hour] - overall[1:, 0]) * trust
-                    scores.append((value - mean) / max(np.sqrt(max(square, 0.0)), FLOOR))
+                    deviation = max(np.sqrt(max(square, 0.0)), FLOOR, RELATIVE_FLOOR * abs(mean))
+                    scores.append((value - mean) / deviation)
                     for table, at in ((overall, 0), (hourly, hour)):
                         table[0] *= fade
                         table[0, at] += 1.0

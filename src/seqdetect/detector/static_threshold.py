@@ -15,6 +15,8 @@ from seqdetect.detector.graph import Value
 SLOT_S: Final = 10.0
 """The window is kept in slots of this length; with the default tick that is one slot a tick, which is exact."""
 PRIOR_STEPS: Final = 30.0
+LEAST_DEVIATION: Final = 0.02
+"""Of the mean: a smaller deviation is counted as this, which is as fine as single precision can tell apart."""
 
 
 @dataclass
@@ -59,7 +61,7 @@ class StaticThreshold:
         g.update("static_count", grown)
         g.update("static_mean", mean + distance / grown)
         g.update("static_variance", variance + (distance * distance * (count / grown) - variance) / grown)
-        return distance / variance.sqrt().clip(low=1.0)
+        return distance / variance.sqrt().clip(low=1.0).clip(low=mean * LEAST_DEVIATION)
 
     def _ring(self, context: Context, rows: Value) -> Value:
         """[n, 1] tokens of the window: one slot per tick of it, those that time has passed over emptied."""
@@ -84,7 +86,7 @@ class StaticThreshold:
             count, mean, variance = PRIOR_STEPS, self.mean, self.variance
             for row in mine:
                 distance = sums[row] - mean
-                out[row] = distance / max(np.sqrt(variance), 1.0)
+                out[row] = distance / max(np.sqrt(variance), 1.0, LEAST_DEVIATION * mean)
                 # a state is float32 between steps, and its roundings add up
                 variance += (distance**2 * count / (count + 1) - variance) / (count + 1)
                 mean, variance = float(np.float32(mean + distance / (count + 1))), float(np.float32(variance))

@@ -54,7 +54,7 @@ FEATURES: Final = (
     Feature("new_models", "log(1 + models not seen before)", "models", "model"),
     Feature("errors", "share of requests with status >= 400", "errors", "status"),
     Feature("latency", "mean log(1 + ms)", "latency", "latency_ms"),
-    Feature("elapsed", "seconds since the user's previous step", "context"),
+    Feature("elapsed", "seconds since the user's previous step, 0 at the first", "context"),
     Feature("second_of_day", "seconds since midnight UTC at the tick's end", "context"),
     Feature("weekday", "0 is Monday, UTC", "context"),
 )
@@ -210,7 +210,7 @@ class Featurizer:
         before[1:] = tick[:-1]
         first = _starts(user)
         before[first] = self.facts.last_tick[user[first]]
-        elapsed = np.where(before > 0, (tick - before) / MICROSECONDS, GAP_CAP_S)
+        elapsed = np.where(before > 0, (tick - before) / MICROSECONDS, 0.0)
         out[:, INDEX["elapsed"]] = np.minimum(elapsed, GAP_CAP_S)
         out[:, INDEX["second_of_day"]] = tick % DAY_US / MICROSECONDS
         out[:, INDEX["weekday"]] = (tick // DAY_US + 3) % 7  # the epoch began on a Thursday

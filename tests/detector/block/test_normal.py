@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from detector.stepping import walk
-from seqdetect.detector.block.normal import Prior, normalise
+from seqdetect.detector.block.normal import LEAST_WEIGHT, Prior, normalise
 from seqdetect.detector.graph import Graph
 
 MEMORY_S = 7_200.0
@@ -34,7 +34,7 @@ def test_running_statistics() -> None:
         np.testing.assert_allclose(found["mean"][i, 0], mean, rtol=1e-4)
         np.testing.assert_allclose(found["deviation"][i, 0], deviation, rtol=1e-4)
         np.testing.assert_allclose(found["z"][i, 0], (value - mean) / deviation, rtol=1e-3, atol=1e-3)
-        weight = weight * np.exp(-elapsed[i] / MEMORY_S) + 1.0
+        weight = max(weight * np.exp(-elapsed[i] / MEMORY_S), LEAST_WEIGHT) + 1.0
         heard = np.clip(value - mean, -3 * deviation, 3 * deviation)
         mean, variance = mean + heard / weight, variance + (heard**2 - variance) / weight
 
@@ -43,7 +43,7 @@ def test_an_outlier_moves_the_mean_by_three_deviations_at_most() -> None:
     g, outputs = built()
     found = walk(g, np.array([[[10.0, 1e6, -2.0]], [[10.0, 1.0, -2.0]]]), **outputs)
     moved = found["mean"][1, 0, 0] - found["mean"][0, 0, 0]
-    share = 1 / (10 * np.exp(-10 / MEMORY_S) + 1)
+    share = 1 / (max(10 * np.exp(-10 / MEMORY_S), LEAST_WEIGHT) + 1)
     np.testing.assert_allclose(moved, 3 * np.sqrt(0.5) * share, rtol=1e-4)
 
 

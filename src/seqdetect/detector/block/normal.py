@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seqdetect.detector.block.decay import lost
 from seqdetect.detector.graph import Graph, Value
+
+LEAST_WEIGHT: Final = 10.0
+"""Steps that a user's past counts for at least, however long ago: one step must never become the whole norm."""
 
 
 @dataclass(frozen=True)
@@ -48,20 +52,24 @@ def normalise(
     memory_s: float,
     floor: ArrayLike,
     winsor: float = 3.0,
+    relative_floor: float = 0.0,
 ) -> Normal:
     """Standardise ``values [n, D]`` by the user's own history, then let the history learn the step.
 
     The mean follows values only up to ``winsor`` deviations away, so an attack moves it slowly. ``floor`` [D] is
-    the least deviation that counts; ``memory_s`` the time constant of forgetting (seconds).
+    the least deviation that counts, ``relative_floor`` the same as a share of the mean; ``memory_s`` is the time
+    constant of forgetting (seconds).
     """
     weight = graph.state(f"{name}_weight", [prior.weight])
     mean = graph.state(f"{name}_mean", prior.mean)
     variance = graph.state(f"{name}_variance", prior.variance)
     deviation = variance.sqrt().clip(low=graph.constant(np.asarray(floor, np.float32)[None, :]))
+    if relative_floor:
+        deviation = deviation.clip(low=mean.abs() * relative_floor)
     distance = values - mean
     bound = deviation * winsor
     heard = distance.clip(low=-bound, high=bound)
-    grown = weight - weight * lost(elapsed, memory_s) + 1.0
+    grown = (weight - weight * lost(elapsed, memory_s)).clip(low=LEAST_WEIGHT) + 1.0
     share = 1.0 / grown
     graph.update(f"{name}_weight", grown)
     graph.update(f"{name}_mean", mean + heard * share)
