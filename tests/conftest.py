@@ -39,7 +39,9 @@ def traffic(users: int = 6, hours: float = 36.0, seed: int = 0, rate_s: float = 
             )
         )
     table = conform(pa.concat_tables(parts))
-    return table.take(pa.array(np.argsort(table.column("timestamp").cast(pa.int64()).to_numpy(), kind="stable")))
+    return table.take(
+        pa.array(np.argsort(table.column("timestamp").cast(pa.int64()).to_numpy(), kind="stable"))
+    )
 
 
 @pytest.fixture(scope="session")

@@ -32,8 +32,18 @@ def test_a_fresh_environment_scores(bundle_path, tmp_path):
         "import sys; sys.path.insert(0, sys.argv.pop(1)); from seqdetect.cli import main; status = main(sys.argv[1:]);"
         f"loaded = [name for name in {FORBIDDEN!r} if name in sys.modules]; print('loaded', loaded); sys.exit(status)"
     )
-    arguments = ["score", "--bundle", bundle_path, "--events", tmp_path / "events.jsonl", "--scores", tmp_path / "s.parquet"]
-    done = subprocess.run([python, "-I", "-c", program, ROOT / "src", *arguments], capture_output=True, text=True, timeout=60)
+    arguments = [
+        "score",
+        "--bundle",
+        bundle_path,
+        "--events",
+        tmp_path / "events.jsonl",
+        "--scores",
+        tmp_path / "s.parquet",
+    ]
+    done = subprocess.run(
+        [python, "-I", "-c", program, ROOT / "src", *arguments], capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     assert "loaded []" in done.stdout
     assert (tmp_path / "s.parquet").stat().st_size > 0

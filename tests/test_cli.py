@@ -19,7 +19,10 @@ FIXTURES = Path(__file__).parents[1] / "data" / "fixtures"
 
 def run(*arguments: str | Path, stdin: bytes | None = None) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, "-m", "seqdetect.cli", *map(str, arguments)], input=stdin, capture_output=True, timeout=120
+        [sys.executable, "-m", "seqdetect.cli", *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        timeout=120,
     )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -58,8 +61,21 @@ def test_standard_input_and_files_give_the_same_scores(bundle_path, live, tmp_pa
     write(table, str(tmp_path / "live.csv.gz"))
     content = (tmp_path / "live.jsonl").read_bytes()
     outputs = []
-    for name, events, stdin in (("a", "-", content), ("b", tmp_path / "live.csv.gz", None), ("c", live, None)):
-        done = run("score", "--bundle", bundle_path, "--events", events, "--scores", tmp_path / f"{name}.csv", stdin=stdin)
+    for name, events, stdin in (
+        ("a", "-", content),
+        ("b", tmp_path / "live.csv.gz", None),
+        ("c", live, None),
+    ):
+        done = run(
+            "score",
+            "--bundle",
+            bundle_path,
+            "--events",
+            events,
+            "--scores",
+            tmp_path / f"{name}.csv",
+            stdin=stdin,
+        )
         assert done.returncode == 0, done.stderr
         outputs.append((tmp_path / f"{name}.csv").read_text())
     assert outputs[0] == outputs[1] == outputs[2]
@@ -68,7 +84,9 @@ def test_standard_input_and_files_give_the_same_scores(bundle_path, live, tmp_pa
 
 
 def test_hostile_rows_are_counted_and_the_rest_is_scored(bundle_path, tmp_path):
-    done = run("score", "--bundle", bundle_path, "--events", FIXTURES / "hostile.csv", "--scores", tmp_path / "s.csv")
+    done = run(
+        "score", "--bundle", bundle_path, "--events", FIXTURES / "hostile.csv", "--scores", tmp_path / "s.csv"
+    )
     assert done.returncode == 0, done.stderr
     assert "hostile.csv line" in done.stderr
     assert "negative_tokens=" in done.stderr.splitlines()[-1]
@@ -103,7 +121,19 @@ def test_unsorted_input_is_said_and_can_be_sorted(bundle_path, live, tmp_path):
     assert done.returncode == 0
     assert "add --sort" in done.stderr
     for events, extra, name in ((tmp_path / "back.csv", ["--sort"], "a"), (live, [], "b")):
-        assert run("score", "--bundle", bundle_path, "--events", events, "--scores", tmp_path / f"{name}.csv", *extra).returncode == 0
+        assert (
+            run(
+                "score",
+                "--bundle",
+                bundle_path,
+                "--events",
+                events,
+                "--scores",
+                tmp_path / f"{name}.csv",
+                *extra,
+            ).returncode
+            == 0
+        )
     assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
 
 
@@ -112,7 +142,10 @@ def test_unsorted_input_is_said_and_can_be_sorted(bundle_path, live, tmp_path):
     [
         (["--bundle", "none.onnx", "--events", "x.csv"], "no bundle at none.onnx"),
         (["--bundle", "BUNDLE", "--events", "none-*.csv"], "none-"),
-        (["--bundle", "BUNDLE", "--events", "FIXTURE", "--threshold", "urgent=3"], "one of critical, warning"),
+        (
+            ["--bundle", "BUNDLE", "--events", "FIXTURE", "--threshold", "urgent=3"],
+            "one of critical, warning",
+        ),
         (["--bundle", "BUNDLE", "--events", "FIXTURE", "--price", "prompt=much"], "'much' is not a number"),
         (["--bundle", "BUNDLE", "--events", "FIXTURE", "--resume", "FIXTURE"], "not a seqdetect checkpoint"),
         (["--bundle", "FIXTURE", "--events", "FIXTURE"], "not an ONNX model"),
@@ -131,7 +164,9 @@ def test_mistakes_are_one_clear_line(bundle_path, tmp_path, arguments, message):
 
 def test_an_empty_file_is_no_error(bundle_path, tmp_path):
     (tmp_path / "empty.csv").write_text("")
-    done = run("score", "--bundle", bundle_path, "--events", tmp_path / "empty.csv", "--scores", tmp_path / "s.csv")
+    done = run(
+        "score", "--bundle", bundle_path, "--events", tmp_path / "empty.csv", "--scores", tmp_path / "s.csv"
+    )
     assert done.returncode == 0, done.stderr
     assert "events: 0 read" in done.stderr
 
@@ -145,11 +180,26 @@ def test_inspect_says_what_a_bundle_holds(bundle_path):
 
 
 def test_simulate_makes_events_and_labels(tmp_path):
-    done = run("simulate", "--users", 8, "--days", 2, "--out", tmp_path / "e.csv", "--incidents", tmp_path / "i.csv", "--attack", "flood")
+    done = run(
+        "simulate",
+        "--users",
+        8,
+        "--days",
+        2,
+        "--out",
+        tmp_path / "e.csv",
+        "--incidents",
+        tmp_path / "i.csv",
+        "--attack",
+        "flood",
+    )
     assert done.returncode == 0, done.stderr
     assert {row["kind"] for row in csv.DictReader((tmp_path / "i.csv").read_text().splitlines())} == {"flood"}
     assert (tmp_path / "e.csv").read_text().count("\n") > 1000
-    assert run("simulate", "--attack", "nonsense", "--incidents", tmp_path / "i.csv", "--users", 4).returncode == 2
+    assert (
+        run("simulate", "--attack", "nonsense", "--incidents", tmp_path / "i.csv", "--users", 4).returncode
+        == 2
+    )
 
 
 def test_help_reads_well():

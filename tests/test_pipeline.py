@@ -130,7 +130,9 @@ def test_a_minimal_file_needs_no_configuration(tmp_path: Path) -> None:
     seconds = np.sort(rng.uniform(0, 8 * 3600, 400))
     frame = pd.DataFrame(
         {
-            "timestamp": (pd.Timestamp("2026-03-01") + pd.to_timedelta(seconds, unit="s")).strftime("%Y-%m-%d %H:%M:%S.%f"),
+            "timestamp": (pd.Timestamp("2026-03-01") + pd.to_timedelta(seconds, unit="s")).strftime(
+                "%Y-%m-%d %H:%M:%S.%f"
+            ),
             "user_id": [f"u{i}" for i in rng.integers(0, 3, 400)],
             "request_tokens": rng.integers(10, 900, 400),
             "response_tokens": rng.integers(1, 300, 400),

@@ -38,9 +38,15 @@ def book(bundle_path):
 
 def test_open_update_resolve(book):
     (opened,) = book.push(scored(("a", 1000, 1, 3.0), ("b", 1000, 0, 0.1)), None)
-    assert (opened["change"], opened["severity"], opened["start"]) == ("open", "warning", "1970-01-01T00:16:30Z")
+    assert (opened["change"], opened["severity"], opened["start"]) == (
+        "open",
+        "warning",
+        "1970-01-01T00:16:30Z",
+    )
     assert opened["end"] is None
-    assert opened["top_features"] == [{"name": "requests", "value": 132.0, "expected": 4.0, "contribution": 2.5}]
+    assert opened["top_features"] == [
+        {"name": "requests", "value": 132.0, "expected": 4.0, "contribution": 2.5}
+    ]
     assert book.push(scored(("a", 1010, 1, 3.1)), None) == []
     (worse,) = book.push(scored(("a", 1020, 2, 5.0)), 1020 * SECOND)
     assert (worse["change"], worse["severity"], worse["tokens"]) == ("update", "critical", 600)

@@ -39,7 +39,9 @@ def test_the_state_hash_ignores_the_calibration_but_not_the_state():
     plain = state(1.0, 86_400.0, 0.0)
     assert state(2.0, 86_400.0, 0.0).hash == plain.hash  # another calibration keeps the state
     assert state(1.0, 7_200.0, 0.0).hash != plain.hash  # another time constant makes another state
-    assert state(1.0, 86_400.0, 1.0).hash == plain.hash  # where a new user starts does not matter to the old ones
+    assert (
+        state(1.0, 86_400.0, 1.0).hash == plain.hash
+    )  # where a new user starts does not matter to the old ones
     assert state(1.0, 86_400.0, 1.0).initial != plain.initial
 
 

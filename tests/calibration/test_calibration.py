@@ -40,9 +40,15 @@ def test_the_graph_computes_the_same_map():
     raw = rng.lognormal(0.5, 1.5, size=300).astype(np.float32)
     features = np.zeros((300, 19), np.float32)
     features[:, 0] = raw
-    feeds = {"features": features, "population": np.zeros(7, np.float32), "state_in": np.zeros((300, 1), np.float32)}
+    feeds = {
+        "features": features,
+        "population": np.zeros(7, np.float32),
+        "state_in": np.zeros((300, 1), np.float32),
+    }
     names = {node.name for node in session(model.SerializeToString()).get_inputs()}
-    (score,) = session(model.SerializeToString()).run(["score"], {k: v for k, v in feeds.items() if k in names})
+    (score,) = session(model.SerializeToString()).run(
+        ["score"], {k: v for k, v in feeds.items() if k in names}
+    )
     assert score[:, 0] == pytest.approx(tail(raw.astype(np.float64)), rel=2e-5, abs=2e-5)
 
 
@@ -56,7 +62,13 @@ def test_thresholds_keep_their_budget_and_say_what_they_rest_on():
     minutes = 14 * 24 * 60
     scores = pd.concat(
         [
-            pd.DataFrame({"user_id": f"u{u}", "timestamp": np.arange(minutes) * MINUTE, "score": rng.exponential(size=minutes)})
+            pd.DataFrame(
+                {
+                    "user_id": f"u{u}",
+                    "timestamp": np.arange(minutes) * MINUTE,
+                    "score": rng.exponential(size=minutes),
+                }
+            )
             for u in range(3)
         ]
     )
@@ -70,7 +82,9 @@ def test_thresholds_keep_their_budget_and_say_what_they_rest_on():
 
 
 def test_too_little_exposure_is_said():
-    scores = pd.DataFrame({"user_id": "u", "timestamp": np.arange(100) * MINUTE, "score": np.random.default_rng(0).random(100)})
+    scores = pd.DataFrame(
+        {"user_id": "u", "timestamp": np.arange(100) * MINUTE, "score": np.random.default_rng(0).random(100)}
+    )
     got = set_thresholds(scores, None, (0, 100 * MINUTE), {"critical": 1.0})
     assert "too little clean time" in got["critical"].statement
     with pytest.raises(ValueError, match="no scored step"):

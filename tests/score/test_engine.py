@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -26,7 +28,7 @@ def as_table(parts: list[Scored]) -> pa.Table:
 
 def run(engine: Engine, events: pa.Table, cuts: list[int] = []) -> pa.Table:  # noqa: B006
     edges = [0, *sorted(cuts), events.num_rows]
-    parts = [engine.push(events.slice(a, b - a)) for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [engine.push(events.slice(a, b - a)) for a, b in pairwise(edges)]
     return as_table([*parts, engine.flush()])
 
 
@@ -78,12 +80,14 @@ def test_a_checkpoint_in_the_middle_of_a_tick_loses_nothing(bundle, whole, tmp_p
     assert as_table(parts).equals(whole)
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"hello" + b, lambda b: b[:-1] + b"x"])
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[: len(b) // 2], lambda b: b"hello" + b, lambda b: b[:-1] + b"x"]
+)
 def test_a_damaged_checkpoint_is_refused(bundle, tmp_path, damage):
     path = tmp_path / "state.ckpt"
     save(Engine(bundle, Tally()), path)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ValueError, match="checkpoint|damaged"):
+    with pytest.raises(ValueError, match=r"checkpoint|damaged"):
         restore(Engine(bundle, Tally()), path)
 
 

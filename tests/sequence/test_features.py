@@ -38,7 +38,9 @@ def by_hand(table: pa.Table) -> dict[tuple[str, int], dict[str, float]]:
                 first_gap = math.nan if gap is None else math.log1p(gap)
             if gap is not None:
                 gaps.append(math.log1p(gap))
-            if before is not None and all(row[k] == before[k] for k in ("prompt_tokens", "completion_tokens")):
+            if before is not None and all(
+                row[k] == before[k] for k in ("prompt_tokens", "completion_tokens")
+            ):
                 repeats += 1
             last[user] = row
         debut = not seen[user]
@@ -82,7 +84,9 @@ def test_features_are_what_their_units_say():
         for name, value in wanted.items():
             if name != "weekday":
                 # sums are kept in units of 2**-14
-                assert steps.steps.features[row, INDEX[name]] == pytest.approx(value, abs=3e-4, nan_ok=True), name
+                assert steps.steps.features[row, INDEX[name]] == pytest.approx(
+                    value, abs=3e-4, nan_ok=True
+                ), name
 
 
 def test_the_second_of_march_2026_is_a_monday():

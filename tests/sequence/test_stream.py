@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -17,7 +19,8 @@ TABLE = traffic(users=4, hours=6, rate_s=0.05)
 
 def steps_by_name(parts: list[History], names: list[str]) -> dict[tuple[str, int], bytes]:
     return {
-        (names[user], int(tick)): features.tobytes() + part.population[np.searchsorted(part.ticks, tick)].tobytes()
+        (names[user], int(tick)): features.tobytes()
+        + part.population[np.searchsorted(part.ticks, tick)].tobytes()
         for part in parts
         for user, tick, features in zip(part.steps.user, part.steps.tick, part.steps.features, strict=True)
     }
@@ -26,7 +29,7 @@ def steps_by_name(parts: list[History], names: list[str]) -> dict[tuple[str, int
 def streamed(table: pa.Table, cuts: list[int]) -> dict[tuple[str, int], bytes]:
     stream = Stream(10.0, 10.0, Tally())
     edges = [0, *sorted(cuts), table.num_rows]
-    parts = [stream.push(table.slice(a, b - a)) for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [stream.push(table.slice(a, b - a)) for a, b in pairwise(edges)]
     parts.append(stream.flush())
     assert stream.tally.late == 0
     return steps_by_name(parts, stream.keys.names)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +13,7 @@ from torch import nn
 from seqdetect.detector import Rows, sample
 from seqdetect.detector.block.context import Context
 from seqdetect.detector.graph import Value
+from seqdetect.detector.seeding import undisturbed
 
 SCALE_GUARD = 1e-8
 """What PyOD adds to a column's deviation before it divides by it."""
@@ -42,7 +39,7 @@ class Autoencoder:
 
     def fit(self, rows: Rows, seed: int) -> None:
         fitted = sample(rows, self.fit_rows, seed).astype(np.float64)
-        with _undisturbed():
+        with undisturbed():
             self.model = AutoEncoder(
                 hidden_neuron_list=list(self.hidden),
                 epoch_num=self.epochs,
@@ -99,24 +96,3 @@ def layers(net: AutoEncoderModel) -> list[tuple[NDArray[np.float64], NDArray[np.
 
 def _numbers(values: torch.Tensor) -> NDArray[np.float64]:
     return np.asarray(values.detach().numpy(), np.float64)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """PyOD seeds the whole process, hashing of strings included: put everything back as it was.
-
-    One thread meanwhile: matrices this small only wait for each other, and the sums keep their order.
-    """
-    plain, hashing, threads = random.getstate(), os.environ.get("PYTHONHASHSEED"), torch.get_num_threads()
-    legacy = np.random.get_state()  # noqa: NPY002
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        torch.set_num_threads(threads)
-        random.setstate(plain)
-        np.random.set_state(legacy)  # noqa: NPY002
-        os.environ.pop("PYTHONHASHSEED", None)
-        if hashing is not None:
-            os.environ["PYTHONHASHSEED"] = hashing

@@ -76,10 +76,11 @@ class Ewma:
                 value, elapsed = rows.values[row, :2], rows.values[row, 2]
                 deviation = np.maximum(np.sqrt(variance), np.maximum(FLOOR, RELATIVE_FLOOR * np.abs(mean)))
                 out[row] = ((value - mean) / deviation).max()
-                weight = max(weight + weight * np.expm1(-elapsed / self.long_s), LEAST_WEIGHT) + 1.0  # an exp near 1 has lost its digits
+                # expm1, since an exp near 1 has lost its digits
+                weight = max(weight + weight * np.expm1(-elapsed / self.long_s), LEAST_WEIGHT) + 1.0
                 heard = np.clip(value - mean, -WINSOR * deviation, WINSOR * deviation)
                 # a state is float32 between steps, and its roundings add up
-                weight = float(np.float32(weight))
+                weight = np.float32(weight)
                 mean, variance = (
                     update.astype(np.float32).astype(np.float64)
                     for update in (mean + heard / weight, variance + (heard**2 - variance) / weight)

@@ -19,6 +19,7 @@ from seqdetect.detector import Rows
 from seqdetect.detector.block.context import COLUMNS, Context
 from seqdetect.detector.block.window import last_steps, windows
 from seqdetect.detector.graph import Graph, Value
+from seqdetect.detector.seeding import undisturbed
 
 log = logging.getLogger(__name__)
 for name in ("lightning.pytorch", "lightning.fabric"):
@@ -120,7 +121,7 @@ class LstmAutoencoder:
         )
         early = rng.permutation(early)[: self.fit_windows]
         late = rng.permutation(late)[: self.fit_windows // 8]
-        with torch.random.fork_rng(devices=[]):
+        with undisturbed():
             torch.manual_seed(seed)
             generator = torch.Generator().manual_seed(seed)
             self._train(
