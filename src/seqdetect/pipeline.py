@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from seqdetect import benchmark, experiment, rundir, tracking
@@ -25,6 +26,7 @@ from seqdetect.alert.lifecycle import AlertBook
 from seqdetect.bundle.load import load
 from seqdetect.events import Tally, chunks
 from seqdetect.prepare import Data, prepare
+from seqdetect.report import figure
 from seqdetect.score.checkpoint import save
 from seqdetect.score.engine import Engine, Scored
 from seqdetect.score.writer import SCHEMA, table
@@ -52,8 +54,11 @@ def main(config: DictConfig) -> None:
         metrics = run_once(name, config, data, out, run)
         (out / rundir.CONFIG).write_text(OmegaConf.to_yaml(config, resolve=True))
         rundir.write_report(out / rundir.REPORT, [metrics], name, metrics["provenance"], out)
+        figure.write(out / rundir.PLOTS, metrics)
         keep(tracker, out, metrics)
-    rundir.print_summary(out, metrics, data.tally)
+    rundir.print_summary(metrics, data.tally)
+    if HydraConfig.get().mode == RunMode.RUN:  # a sweep says it once, at its end
+        rundir.print_next(out)
 
 
 def data_of(config: DictConfig) -> Data:

@@ -116,7 +116,7 @@ def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def print_summary(out: Path, metrics: Mapping[str, Any], tally: Tally) -> None:
+def print_summary(metrics: Mapping[str, Any], tally: Tally) -> None:
     """The closing lines of one experiment."""
     numbers = headline(metrics)["test"]
     print(f"\n{metrics['detector']} on the test span ({' to '.join(metrics['split']['test'])})")
@@ -136,7 +136,6 @@ def print_summary(out: Path, metrics: Mapping[str, Any], tally: Tally) -> None:
         print(f"  note: {note}")
     for tier, threshold in metrics["calibration"]["thresholds"].items():
         print(f"  {tier}: {threshold['statement']}")
-    print_next(out)
     print(tally.line(), file=sys.stderr)
 
 
