@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from seqdetect import benchmark, experiment, rundir, tracking
 from seqdetect.alert.lifecycle import AlertBook
+from seqdetect.attack.inject import Injector
 from seqdetect.bundle.load import load
 from seqdetect.events import Tally, chunks
 from seqdetect.prepare import Data, prepare
@@ -70,10 +71,17 @@ def data_of(config: DictConfig) -> Data:
             hydra.utils.instantiate(config.source),
             hydra.utils.instantiate(config.split),
             config.tick_s,
-            hydra.utils.instantiate(config.attack) if config.attack else None,
+            injector_of(config.attack),
             config.seed,
         )
     return _prepared[name]
+
+
+def injector_of(config: DictConfig) -> Injector | None:
+    """The configured injector; one attack alone (``attack=flood``) is injected by one with the usual settings."""
+    made = hydra.utils.instantiate(config, _convert_="all")
+    injector = made if isinstance(made, Injector) else Injector({made.kind: made})
+    return injector if injector.attacks else None
 
 
 def _key(config: DictConfig) -> str:

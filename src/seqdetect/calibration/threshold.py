@@ -54,7 +54,7 @@ def poisson_upper_bound(events: int, confidence: float = CONFIDENCE) -> float:
 
 
 def _statement(episodes: int, weeks: float, budget: float, bound: float) -> str:
-    seen = f"{episodes} false-alert episodes in {weeks:.2f} clean user-weeks"
+    seen = f"{episodes} false-alert episodes in {weeks:.3g} clean user-weeks"
     if budget * weeks < RULE_OF_THREE:
         return (
             f"{seen}: too little clean time to bound {budget:g} per user-week "
