@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from seqdetect.bundle import export
+from seqdetect.bundle.export import check_parity
 from seqdetect.bundle.load import session
 from seqdetect.bundle.schema import Parity, Threshold
 from seqdetect.calibration.tail import Tail, fit_tail
@@ -28,6 +29,7 @@ from seqdetect.prepare import Data
 from seqdetect.score.replay import replay
 from seqdetect.score.stepper import Stepper
 from seqdetect.sequence.split import iso, measured
+from seqdetect.sequence.stream import History
 
 log = logging.getLogger(__name__)
 BUDGETS: Final = {"critical": 1.0, "warning": 7.0}
@@ -46,7 +48,9 @@ class Trained:
     tail: Tail
     raw: NDArray[np.float64]
     """[n] raw scores of every step of the data."""
-    parity: Parity
+    parity: Parity | None
+    """None for a research-only detector, which is not exported."""
+    state_width: int
     thresholds: dict[str, Threshold]
     calibration: dict[str, Any]
     timing: dict[str, float]
@@ -56,41 +60,61 @@ def fit(name: str, detector: Detector, data: Data, seed: int, budgets: Mapping[s
     """Fit on the clean steps of the training span, calibrate on the calibration span."""
     started = time.monotonic()
     training = data.history.until(data.spans.train_end)
-    count = len(training.steps)
-    usable = (data.clean & data.warm)[:count]
-    log.info("%s: replaying %d training steps", name, count)
-    values = replay(training, _stepper(*values_graph()), data.features[:count], "values")
+    usable = (data.clean & data.warm)[: len(training.steps)]
+    log.info("%s: replaying %d training steps", name, len(training.steps))
+    values, _ = _replayed(values_graph(), training, data, "values")
     prior = Prior.of(values[usable], training.steps.user[usable])
-    rows = Rows(
-        replay(training, _stepper(*rows_graph(detector, prior)), data.features[:count], "rows"),
-        training.steps.user,
-        training.steps.tick,
-        usable,
-    )
+    rows = _rows(detector, prior, training, data, usable)
     log.info("%s: fitting on %d clean steps", name, int(usable.sum()))
     detector.fit(rows, seed)
     fitted = time.monotonic()
-    raw = replay(data.history, _stepper(*step_graph(detector, prior, None)), data.features, "score")[:, 0]
-    scored = time.monotonic()
-    some = rows.take(slice(0, PARITY_ROWS))
-    reference = f"{type(detector).__name__}.reference"
-    parity = export.check_parity(raw[: len(some)], detector.reference(some), raw[:count][usable], reference)
-    clean = data.within(data.spans.calibration) & data.clean
-    tail = fit_tail(raw[clean].astype(np.float64))
-    span = measured(data.spans.calibration)
-    thresholds = set_thresholds(frame(data, tail(raw.astype(np.float64))), data.incidents, span, budgets)
+    raw, parity, width = _raw_scores(detector, prior, rows, data)
     timing = {
         "fit_s": fitted - started,
-        "replay_s": scored - fitted,
-        "us_per_step": 1e6 * (scored - fitted) / max(len(raw), 1),
+        "replay_s": time.monotonic() - fitted,
+        "us_per_step": 1e6 * (time.monotonic() - fitted) / max(len(raw), 1),
     }
-    return Trained(
-        name, detector, prior, tail, raw.astype(np.float64), parity, thresholds, _labels(data, clean), timing
+    clean = data.within(data.spans.calibration) & data.clean
+    tail = fit_tail(raw[clean])
+    span = measured(data.spans.calibration)
+    thresholds = set_thresholds(frame(data, tail(raw)), data.incidents, span, budgets)
+    return Trained(name, detector, prior, tail, raw, parity, width, thresholds, _labels(data, clean), timing)
+
+
+def _rows(detector: Detector, prior: Prior, history: History, data: Data, usable: NDArray[np.bool_]) -> Rows:
+    values, _ = _replayed(rows_graph(detector, prior), history, data, "rows")
+    return Rows(values, history.steps.user, history.steps.tick, usable)
+
+
+def _raw_scores(
+    detector: Detector, prior: Prior, rows: Rows, data: Data
+) -> tuple[NDArray[np.float64], Parity | None, int]:
+    """Raw scores of all steps by the graph, which is first held against the trained model, and the state's width.
+
+    A research-only detector has no graph: it scores all of its rows itself.
+    """
+    if detector.research_only is not None:
+        every = _rows(detector, prior, data.history, data, np.zeros(len(data.history.steps), bool))
+        return detector.reference(every), None, len(rows_graph(detector, prior)[1].initial_row)
+    scores, width = _replayed(step_graph(detector, prior, None), data.history, data, "score")
+    raw = scores[:, 0]
+    some = rows.take(slice(0, PARITY_ROWS))
+    training = raw[: len(rows)][rows.usable]
+    name = f"{type(detector).__name__}.reference"
+    return (
+        raw.astype(np.float64),
+        check_parity(raw[: len(some)], detector.reference(some), training, name),
+        width,
     )
 
 
-def _stepper(model: onnx.ModelProto, graph: Graph) -> Stepper:
-    return Stepper(session(model.SerializeToString()), graph.initial_row)
+def _replayed(
+    made: tuple[onnx.ModelProto, Graph], history: History, data: Data, output: str
+) -> tuple[NDArray[np.float32], int]:
+    """An output of a graph over ``history``, which begins where the data begin, and the width of its state."""
+    model, graph = made
+    stepper = Stepper(session(model.SerializeToString()), graph.initial_row)
+    return replay(history, stepper, data.features[: len(history.steps)], output), len(graph.initial_row)
 
 
 def _labels(data: Data, clean: NDArray[np.bool_]) -> dict[str, Any]:
@@ -124,7 +148,9 @@ def frame(data: Data, score: NDArray[np.floating[Any]]) -> pd.DataFrame:
 def write_bundle(
     trained: Trained, data: Data, path: Path, lateness_s: float, provenance: dict[str, Any]
 ) -> None:
-    """Export the trained detector as a bundle."""
+    """Export the trained detector as a bundle. ``ValueError`` for one that is research-only."""
+    if trained.parity is None:
+        raise ValueError(f"{trained.name} is research-only: {trained.detector.research_only}")
     model, graph = step_graph(trained.detector, trained.prior, trained.tail)
     export.write_bundle(
         path,
@@ -165,10 +191,9 @@ def measure(
         "selection": {"score": selection_score(calibration), "on": "calibration"},
         "test": on(data.spans.test, scores, thresholds),
         "test_random": on(data.spans.test, chance, {}),
-        "parity": _asdict(trained.parity),
+        "parity": None if trained.parity is None else _asdict(trained.parity),
         "timing": trained.timing,
-        "state_bytes_per_user": 4
-        * len(step_graph(trained.detector, trained.prior, trained.tail)[1].initial_row),
+        "state_bytes_per_user": 4 * trained.state_width,
         "research_only": trained.detector.research_only,
         "history": list(getattr(trained.detector, "history", [])),
     }

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -173,6 +174,7 @@ class Sweep(Callback):
 
     def __init__(self) -> None:
         self.parent: str | None = None
+        self.folders: list[Path] = []
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Open the parent run."""
@@ -182,11 +184,15 @@ class Sweep(Callback):
             self.parent = run
         os.environ[tracking.PARENT] = run
 
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Remember where the job left its files: the folder may hold those of an earlier sweep, too."""
+        self.folders.append(Path(config.hydra.runtime.output_dir))
+
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Compare the jobs on the calibration span, crown the winner, write the common report."""
         os.environ.pop(tracking.PARENT, None)
         out = Path(config.hydra.sweep.dir)
-        runs = benchmark.collect(out)
+        runs = benchmark.find(self.folders)
         if not runs or self.parent is None:
             return
         table = benchmark.leaderboard([run.metrics for run in runs])
