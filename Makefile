@@ -26,4 +26,4 @@ test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 mlflow: $(READY)
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlruns.db --host 127.0.0.1 --port 5000
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlruns.db --host 127.0.0.1 --port 5000 --workers 1

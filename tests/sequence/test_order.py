@@ -12,12 +12,29 @@ from seqdetect.sequence.order import Clock
 from seqdetect.sequence.requests import REQUEST
 
 DAY = 86_400
+BEGIN = (1000, 1000.5, 1000.6, 1000.7, 1000.8, 1000.9, 1001, 1001.2, 1001.5, 1002)
+"""Enough events for time to begin."""
+FAR = 80 * 365 * DAY
 
 
 def batch(*seconds: float) -> np.ndarray:
     out = np.zeros(len(seconds), REQUEST)
     out["time"] = (np.array(seconds) * MICROSECONDS).astype(np.int64)
+    out["user"] = np.arange(len(seconds)) % 2
     return out
+
+
+def of_one_user(*seconds: float) -> np.ndarray:
+    out = batch(*seconds)
+    out["user"] = 7
+    return out
+
+
+def started() -> Clock:
+    """A clock at 1002 seconds."""
+    one = clock()
+    one.push(batch(*BEGIN))
+    return one
 
 
 def clock(lateness_s: float = 10.0) -> Clock:
@@ -29,42 +46,41 @@ def seconds(accepted: np.ndarray) -> list[float]:
 
 
 def test_a_tick_is_closed_only_after_the_lateness():
-    one = clock()
-    one.push(batch(1000, 1001, 1002, 1019.9))
+    one = started()
+    one.push(batch(1019.9))
     assert one.closed == 1000 * MICROSECONDS
     one.push(batch(1020))
     assert one.closed == 1010 * MICROSECONDS
 
 
 def test_late_events_are_counted_and_dropped():
-    one = clock()
-    accepted = one.push(batch(1000, 1001, 1002, 1030, 1011, 1019, 1020.5))
+    one = started()
+    accepted = one.push(batch(1030, 1011, 1019, 1020.5))
     # 1030 - 10 closes the ticks up to 1020
-    assert seconds(accepted) == [1000, 1001, 1002, 1020.5, 1030]
+    assert seconds(accepted) == [1020.5, 1030]
     assert one.tally.late == 2
 
 
 def test_one_clock_far_ahead_does_not_move_time():
-    one = clock()
-    accepted = one.push(batch(1000, 1001, 1002, 80 * 365 * DAY, 1003, 1004))
-    assert seconds(accepted) == [1000, 1001, 1002, 1003, 1004]
+    one = started()
+    accepted = one.push(batch(FAR, 1003, 1004))
+    assert seconds(accepted) == [1003, 1004]
     assert one.closed == 990 * MICROSECONDS
     assert len(one.flush()) == 0
     assert one.tally.rejected == {"far_future": 1}
 
 
 def test_traffic_that_comes_back_after_a_silence_moves_time():
-    one = clock()
-    one.push(batch(1000, 1001, 1002))
+    one = started()
     later = 1000 + 8 * 3600
     assert len(one.push(batch(later))) == 0
-    assert len(one.push(batch(later + 5))) == 0
+    assert len(one.push(of_one_user(later + 5))) == 0
     assert seconds(one.push(batch(later + 9))) == [later, later + 5, later + 9]
 
 
 def test_the_end_of_the_input_releases_what_is_plausible():
-    one = clock()
-    one.push(batch(1000, 1001, 1002, 1000 + 2 * DAY))
+    one = started()
+    one.push(batch(1000 + 2 * DAY))
     assert seconds(one.flush()) == [1000 + 2 * DAY]
     assert not one.tally.rejected
 
@@ -77,14 +93,14 @@ def test_an_input_of_a_single_event_is_believed():
 
 def test_a_broken_first_clock_does_not_make_the_rest_late():
     one = clock()
-    accepted = one.push(batch(80 * 365 * DAY, 1000, 1001, 1002, 1003))
-    assert seconds(accepted) == [1000, 1001, 1002, 1003]
+    accepted = one.push(batch(FAR, *BEGIN, 1003))
+    assert seconds(accepted) == [*BEGIN, 1003]
     assert one.tally.late == 0
 
 
 def test_an_event_an_hour_ahead_is_scored_when_time_reaches_it():
-    one = clock()
-    one.push(batch(1000, 1001, 1002, 1002 + 3700))
+    one = started()
+    one.push(batch(1002 + 3700))
     accepted = one.push(batch(*np.arange(1003, 1300, 50)))
     assert 1002 + 3700 in seconds(accepted)
     assert one.tally.late == 0
@@ -106,6 +122,71 @@ def test_batches_do_not_matter(gaps, jitter, cuts):
     got = np.concatenate((*pieces, parts.flush()))
     assert seconds(got) == seconds(expected)
     assert whole.tally.late == parts.tally.late == 0  # disorder within the lateness loses nothing
+
+
+@pytest.mark.parametrize("broken", [[FAR] * 5, [0.0, FAR, FAR, 0.0], [FAR, FAR + 60 * DAY]])
+def test_some_broken_clocks_at_the_start_do_not_make_the_rest_late(broken):
+    one = clock()
+    rest = 60 * 365 * DAY + np.arange(200.0)
+    accepted = np.concatenate((one.push(batch(*broken, *rest)), one.flush()))
+    assert set(rest) <= set(seconds(accepted))
+
+
+def test_a_start_at_a_broken_clocks_time_is_left_though_that_clock_goes_on():
+    one = clock()
+    one.push(batch(*[0.0] * 20))
+    rest = 60 * 365 * DAY + np.arange(400.0)
+    rest[::5] = 0.0
+    accepted = np.concatenate((one.push(batch(*rest)), one.flush()))
+    assert set(rest) <= set(seconds(accepted))
+
+
+def test_one_user_alone_needs_more_to_move_time():
+    one = started()
+    ahead = 1000 + 2 * DAY
+    assert len(one.push(of_one_user(*(ahead + np.arange(14.0))))) == 0
+    assert seconds(one.push(batch(1003, 1004))) == [1003, 1004]
+    assert one.tally.late == 0
+
+
+def test_a_clock_that_is_wrong_all_the_time_does_not_move_time():
+    one = started()
+    rng = np.random.default_rng(0)
+    steady = 1003 + np.arange(2000) * 0.1
+    times = np.where(rng.random(2000) < 0.1, steady + 2 * DAY, steady)
+    one.push(batch(*times))
+    assert one.tally.late == 0
+    assert one.closed is not None
+    assert one.closed < 1300 * MICROSECONDS
+
+
+def test_after_many_broken_times_a_silence_is_still_recognised():
+    one = started()
+    for _ in range(30):
+        one.push(batch(*np.tile([FAR, 1003], 100)))
+    later = 1000 + 8 * 3600
+    assert seconds(one.push(batch(later, later + 1, later + 2))) == [later, later + 1, later + 2]
+    assert sum(one.tally.rejected.values()) + len(one.held) == 3000
+
+
+ODD = st.sampled_from([0.0, 0.0, 0.0, 0.0, 3700.0, 7200.0, 2.0 * DAY, 40.0 * DAY, -500.0])
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.floats(0, 900), ODD, st.integers(0, 3)), min_size=1, max_size=120),
+    cuts=st.lists(st.integers(0, 120), max_size=8),
+)
+def test_batches_do_not_matter_where_clocks_are_wrong(rows, cuts):
+    times = 100 * DAY + np.cumsum([gap for gap, _, _ in rows]) + np.array([odd for _, odd, _ in rows])
+    stream = batch(*times)
+    stream["user"] = [user for _, _, user in rows]
+    whole, parts = clock(), clock()
+    expected = np.concatenate((whole.push(stream), whole.flush()))
+    pieces = [parts.push(piece) for piece in np.split(stream, sorted(min(c, len(stream)) for c in cuts))]
+    got = np.concatenate((*pieces, parts.flush()))
+    assert got.tolist() == expected.tolist()
+    assert whole.tally == parts.tally
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [1, 0, 2]])

@@ -43,6 +43,7 @@ def save(engine: Engine, path: str | Path) -> None:
         "keys": stream.keys.names,
         "latest": stream.clock.latest,
         "run": stream.clock.run,
+        "lead": stream.clock.lead,
         "tick_s": meta.tick_s,
         "state_hash": meta.state.hash,
     }
@@ -70,6 +71,7 @@ def restore(engine: Engine, path: str | Path) -> None:
     stream = engine.stream
     stream.keys = Keys(header["keys"])
     stream.clock.latest, stream.clock.run = header["latest"], header["run"]
+    stream.clock.lead = header["lead"]
     stream.clock.held, stream.pending = arrays["held"], arrays["pending"]
     stream.duplicates.ids, stream.duplicates.times = arrays["duplicate_ids"], arrays["duplicate_times"]
     stream.population.ring, stream.population.ticks = arrays["population_ring"], arrays["population_ticks"]
