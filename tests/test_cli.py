@@ -147,6 +147,8 @@ def test_unsorted_input_is_said_and_can_be_sorted(bundle_path, live, tmp_path):
             "one of critical, warning",
         ),
         (["--bundle", "BUNDLE", "--events", "FIXTURE", "--price", "prompt=much"], "'much' is not a number"),
+        (["--bundle", "BUNDLE", "--events", "FIXTURE", "--threshold", "critical=nan"], "must be finite"),
+        (["--bundle", "BUNDLE", "--events", "FIXTURE", "--scores", "s.txt"], ".csv or .parquet"),
         (["--bundle", "BUNDLE", "--events", "FIXTURE", "--resume", "FIXTURE"], "not a seqdetect checkpoint"),
         (["--bundle", "FIXTURE", "--events", "FIXTURE"], "not an ONNX model"),
         (["--bundle", "BUNDLE", "--events", "HEADER"], "prompt_tokens"),
@@ -200,6 +202,21 @@ def test_simulate_makes_events_and_labels(tmp_path):
         run("simulate", "--attack", "nonsense", "--incidents", tmp_path / "i.csv", "--users", 4).returncode
         == 2
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--days", "nan"], "days > 0"),
+        (["--users", "2", "--days", "0.01", "--rate", "nan"], "--rate is above 0"),
+        (["--users", "2", "--days", "0.1", "--from-day", "9", "--incidents", "i.csv"], "after 9 days"),
+    ],
+)
+def test_traffic_that_cannot_be_made_is_refused_in_one_line(arguments, message):
+    done = run("simulate", *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_help_reads_well():

@@ -158,5 +158,27 @@ def test_mistakes_in_the_spans_are_named(tmp_path: Path) -> None:
          "split.train_end=2027-01-01", "out=o", f"tracking.uri=sqlite:///{tmp_path}/ml.db"],
         cwd=tmp_path, capture_output=True, text=True, timeout=100,
     )  # fmt: skip
-    assert done.returncode != 0
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
     assert "the spans are not in order" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("source.events=none-*.csv", "no file matches none-*.csv"),
+        ("source.timezone=Mars/X", "timezone 'Mars/X' is not known"),
+        ("seed=0", "Missing mandatory value: source.events"),
+    ],
+)
+def test_mistakes_are_one_clear_line(tmp_path: Path, override: str, message: str) -> None:
+    events = [] if override == "seed=0" else ["source.events=e.csv"]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), "source=files", *events, override, "detector=ewma", "out=o",
+         f"tracking.uri=sqlite:///{tmp_path}/ml.db"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1

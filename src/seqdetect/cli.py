@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 import time
@@ -156,6 +157,8 @@ def _pairs(given: list[str], names: tuple[str, ...], option: str) -> dict[str, f
             pairs[name] = float(value)
         except ValueError:
             raise ValueError(f"{option} {text}: {value!r} is not a number") from None
+        if not math.isfinite(pairs[name]):
+            raise ValueError(f"{option} {text}: the number must be finite")
     return pairs
 
 

@@ -60,7 +60,7 @@ def fit(name: str, detector: Detector, data: Data, seed: int, budgets: Mapping[s
     """Fit on the clean steps of the training span, calibrate on the calibration span."""
     started = time.monotonic()
     training = data.history.until(data.spans.train_end)
-    usable = (data.clean & data.warm)[: len(training.steps)]
+    usable, clean = data.usable[: len(training.steps)], data.calibrating
     log.info("%s: replaying %d training steps", name, len(training.steps))
     values, _ = _replayed(values_graph(), training, data, "values")
     prior = Prior.of(values[usable], training.steps.user[usable])
@@ -74,7 +74,6 @@ def fit(name: str, detector: Detector, data: Data, seed: int, budgets: Mapping[s
         "replay_s": time.monotonic() - fitted,
         "us_per_step": 1e6 * (time.monotonic() - fitted) / max(len(raw), 1),
     }
-    clean = data.within(data.spans.calibration) & data.clean
     tail = fit_tail(raw[clean])
     span = measured(data.spans.calibration)
     thresholds = set_thresholds(frame(data, tail(raw)), data.incidents, span, budgets)
@@ -157,7 +156,7 @@ def write_bundle(
         model,
         graph.initial,
         detector=trained.name,
-        key="user_id",
+        key=data.key,
         tick_s=data.tick_s,
         lateness_s=lateness_s,
         features=export.columns(*data.inputs),

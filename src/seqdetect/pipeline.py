@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
 import time
 import warnings
 from collections.abc import Mapping
@@ -18,9 +19,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn
+from hydra.errors import InstantiationException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue
 
 from seqdetect import benchmark, experiment, rundir, tracking
 from seqdetect.alert.lifecycle import AlertBook
@@ -41,7 +44,20 @@ _prepared: dict[str, Data] = {}
 
 
 def main(config: DictConfig) -> None:
-    """One job: train, calibrate, export, stream, measure, report."""
+    """One job. What is wrong with the input or a setting ends as one line on stderr and exit status 2."""
+    try:
+        run_job(config)
+    except (ValueError, OSError, InstantiationException, MissingMandatoryValue) as error:
+        cause = error.__cause__ if isinstance(error, InstantiationException) else error
+        mistake = isinstance(cause, ValueError | OSError | MissingMandatoryValue)
+        if not mistake or os.environ.get("HYDRA_FULL_ERROR"):
+            raise
+        print(f"train.py: {(str(cause) or repr(cause)).splitlines()[0]}", file=sys.stderr)
+        sys.exit(2)
+
+
+def run_job(config: DictConfig) -> None:
+    """Train, calibrate, export, stream, measure, report."""
     quiet()
     out = Path(HydraConfig.get().runtime.output_dir)
     name = str(HydraConfig.get().runtime.choices["detector"])

@@ -25,6 +25,7 @@ from seqdetect.source import Source
 log = logging.getLogger(__name__)
 APART_US: Final = 30 * 86_400 * MICROSECONDS
 """A silence this long parts a file's events into pieces; a piece of few events is a broken clock's."""
+KEY: Final = "user_id"
 LEAST_PIECE: Final = 100
 TEST_VARIES: Final = (0.7, 1.4)
 """Range of the factor on attack sizes in the test span: the calibration span never shows the exact same attacks."""
@@ -45,6 +46,8 @@ class Data:
     keys: Keys
     tally: Tally
     tick_s: float
+    key: str = KEY
+    """Column that told users apart: the one by which the bundle will, too."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -75,6 +78,28 @@ class Data:
         np.minimum.at(first, steps.user, steps.tick)
         warm = steps.tick - first[steps.user] >= WARM_UP_S * MICROSECONDS
         return warm if warm[self.within(self.spans.train)].any() else np.ones(len(steps), bool)
+
+    @cached_property
+    def usable(self) -> NDArray[np.bool_]:
+        """[n] training steps to fit on: clean and warm, or clean alone. Raises ``ValueError`` where none is clean."""
+        clean = self.clean & self.within(self.spans.train)
+        if not clean.any():
+            raise ValueError(
+                "no step before split.train_end is clean: all of that time is labelled as incidents, or too little of it "
+                "has events"
+            )
+        return clean & self.warm if (clean & self.warm).any() else clean
+
+    @cached_property
+    def calibrating(self) -> NDArray[np.bool_]:
+        """[n] clean steps of the calibration span. Raises ``ValueError`` where there are too few to calibrate on."""
+        rows = self.clean & self.within(self.spans.calibration)
+        if rows.sum() < 2:
+            raise ValueError(
+                f"the calibration span holds {rows.sum()} clean steps, too few to calibrate on: move split.train_end or "
+                "split.calibration_end, and see that the incidents leave some of its time clean"
+            )
+        return rows
 
     def within(self, span: tuple[int, int]) -> NDArray[np.bool_]:
         """[n] steps whose tick ends in (start, end]."""
@@ -114,13 +139,16 @@ def prepare(
     times = table.column("timestamp").cast(pa.int64())
     spans = split.spans(times[0].as_py(), times[-1].as_py(), tick)
     incidents = source.incidents()
+    if incidents is not None:
+        _name_idle(incidents, table)
     if injector is not None:
         table, incidents = _attack(table, incidents, spans, injector, seed)
     log.info(
         "%d events of %d users: computing steps", table.num_rows, len(pc.unique(table.column("user_id")))
     )
     steps, keys = history(table, tick_s, Tally())
-    return Data(name, table, incidents, spans, steps, keys, tally, tick_s)
+    key = str(getattr(source, "key", KEY))  # a source of one kind of traffic has no choice of keys
+    return Data(name, table, incidents, spans, steps, keys, tally, tick_s, key)
 
 
 def settle(table: pa.Table, tally: Tally) -> pa.Table:
@@ -138,6 +166,19 @@ def settle(table: pa.Table, tally: Tally) -> pa.Table:
             "far_from_others", "event", f"{when}Z is over 30 days from all others", int(size[number])
         )
     return table.filter(pa.array(keep[piece]))
+
+
+def _name_idle(incidents: pd.DataFrame, table: pa.Table) -> None:
+    """Warn of labels that say nothing about these events: a misspelt user would pass for one never found."""
+    users = set(pc.unique(table.column("user_id").cast(pa.string())).to_pylist())
+    strangers = ~incidents["user_id"].isin(users)
+    if strangers.any():
+        first = incidents["user_id"][strangers].iloc[0]
+        log.warning("%d incident rows name users without an event, for example %r", strangers.sum(), first)
+    times = table.column("timestamp").cast(pa.int64())
+    apart = (incidents["end"] <= times[0].as_py()) | (incidents["start"] > times[-1].as_py())
+    if apart.any():
+        log.warning("%d incident rows lie before the first or after the last event", apart.sum())
 
 
 def _attack(

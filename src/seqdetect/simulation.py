@@ -36,7 +36,10 @@ def traffic(
     chosen = {name: known[name] for name in (kinds or known)}
     times = table.column("timestamp").cast(pa.int64())
     first, last = int(pc.min(times).as_py()), int(pc.max(times).as_py())
-    begin = first + round((days / 2 if from_day is None else from_day) * 86_400 * MICROSECONDS)
+    quiet_days = days / 2 if from_day is None else from_day
+    if not 0 <= quiet_days <= (last - first) / MICROSECONDS / 86_400:
+        raise ValueError(f"attacks cannot start after {quiet_days:g} days of the {days:g} days of traffic")
+    begin = first + round(quiet_days * 86_400 * MICROSECONDS)
     return Injector(chosen).inject(table, begin, last + 1, np.random.default_rng([seed, 7]))
 
 
@@ -45,7 +48,7 @@ def emit(table: pa.Table, out: str, rate: float | None) -> None:
     if rate is None:
         write(table, out)
         return
-    if rate <= 0 or out != "-":
+    if not 0 < rate < np.inf or out != "-":
         raise ValueError(f"--rate is above 0 and goes to standard output; got {rate:g} and {out}")
     started = time.monotonic()
     step = max(1, round(rate / 20))

@@ -79,3 +79,10 @@ def test_jsonl_holds_one_line_per_change(book, tmp_path):
     sink.close()
     (line,) = (tmp_path / "alerts.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(line)["user_id"] == "ä"
+
+
+def test_many_users_at_once_are_looked_through_once_per_tick(book, monkeypatch):
+    looked = []
+    monkeypatch.setattr(AlertBook, "_resolve_before", lambda self, now: looked.append(now) or [])
+    book.push(scored(*[(f"u{i}", 1000 + 10 * (i % 2), 1, 3.0) for i in range(50)]), None)
+    assert looked == [1000 * SECOND, 1010 * SECOND]

@@ -19,14 +19,12 @@ def test_a_layer_is_the_same_in_both() -> None:
     steps = np.random.default_rng(0).normal(size=(9, 4, 3)).astype(np.float32)
     g = Graph(12, 1)
     sequence = g.op("Transpose", g.op("Reshape", g.features, g.integers([-1, 4, 3])), perm=[1, 0, 2])
-    every, last = lstm(g, sequence, layer)
+    every = lstm(g, sequence, layer)
     flat = g.op("Reshape", g.op("Transpose", every, perm=[1, 0, 2]), g.integers([-1, 20]))
-    final = g.op("Squeeze", last, g.integers([0]))
-    found = walk(g, steps.reshape(1, 9, 12), every=(flat, 20), last=(final, 5))
+    found = walk(g, steps.reshape(1, 9, 12), every=(flat, 20))
     with torch.no_grad():
-        wanted, (hidden, _) = layer(torch.from_numpy(steps))
+        wanted, _ = layer(torch.from_numpy(steps))
     np.testing.assert_allclose(found["every"][0], wanted.numpy().reshape(9, 20), atol=1e-6)
-    np.testing.assert_allclose(found["last"][0], hidden[0].numpy(), atol=1e-6)
 
 
 # lightning asks torch about trees in a way that torch deprecates
@@ -42,3 +40,13 @@ def test_training_keeps_the_best_epoch_and_skips_unusable_rows() -> None:
     losses = [epoch["validation_loss"] for epoch in detector.history]
     assert np.isfinite(losses).all()
     assert min(losses) < losses[0]
+
+
+@pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.*:FutureWarning")
+@pytest.mark.parametrize("usable", [[False, False, False, True], [True] * 4])
+def test_next_to_no_data_is_still_fitted(usable: list[bool]) -> None:
+    values = np.random.default_rng(0).normal(size=(4, 25)).astype(np.float32)
+    detector = LstmAutoencoder(window=3, hidden=4, trainer={"max_epochs": 1, "accelerator": "cpu"})
+    rows = Rows(values, np.zeros(4, np.int32), np.full(4, 7), np.array(usable))
+    detector.fit(rows, 0)
+    assert np.isfinite(detector.reference(rows)).all()

@@ -215,6 +215,7 @@ def test_what_is_no_event_file_is_refused_with_a_reason(tmp_path: Path) -> None:
         "e.csv": (HEADER.encode("utf-16"), "UTF-16"),
         "f.parquet": ("not parquet", "Parquet"),
         "g.txt": ("x", "unknown format"),
+        "h.csv": (HEADER.replace("\n", "\r") + "\r1,u,1,2", "carriage returns alone"),
     }
     for name, (text, reason) in wrong.items():
         with pytest.raises(ValueError, match=reason):

@@ -56,9 +56,14 @@ class AlertBook:
 
     def push(self, scored: Scored, now: int | None) -> list[dict[str, Any]]:
         """Changes caused by ``scored``, in order; ``now`` is the end of the last complete tick (microseconds)."""
-        changes = []
+        changes: list[dict[str, Any]] = []
+        seen = None
         for row in sorted(scored.causes, key=lambda row: (scored.tick[row], scored.names[scored.user[row]])):
-            changes += self._resolve_before(int(scored.tick[row]))
+            if (
+                scored.tick[row] != seen
+            ):  # once per tick: many users at once must not cost the square of their number
+                seen = scored.tick[row]
+                changes += self._resolve_before(int(seen))
             changes += self._step(scored, row)
         if now is not None:
             changes += self._resolve_before(now)

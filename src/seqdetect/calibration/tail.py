@@ -37,7 +37,8 @@ def fit_tail(raw: NDArray[np.float64]) -> Tail:
     ordered = np.sort(raw[np.isfinite(raw)])
     if len(ordered) < 2 or ordered[0] == ordered[-1]:
         raise ValueError(
-            "the detector gives every clean calibration row the same score: there is no tail to fit"
+            f"the detector gives all {len(ordered)} clean steps of the calibration span the same score, so there is "
+            "no tail to fit: it needs more traffic, or another detector"
         )
     levels = [level for level in LEVELS if level * len(ordered) >= LEAST_BEYOND] or [1.0]
     places = [min(int((1.0 - level) * len(ordered)), len(ordered) - 1) for level in levels]

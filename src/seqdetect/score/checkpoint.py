@@ -51,6 +51,7 @@ def save(engine: Engine, path: str | Path) -> None:
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
     np.savez(buffer, header=text, **arrays)  # type: ignore[arg-type]
     body = buffer.getvalue()
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     aside = Path(f"{path}.{os.getpid()}.part")
     aside.write_bytes(MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
     os.replace(aside, path)
@@ -71,7 +72,7 @@ def restore(engine: Engine, path: str | Path) -> None:
     stream = engine.stream
     stream.keys = Keys(header["keys"])
     stream.clock.latest, stream.clock.run = header["latest"], header["run"]
-    stream.clock.lead = header["lead"]
+    stream.clock.lead = header.get("lead", 0)
     stream.clock.held, stream.pending = arrays["held"], arrays["pending"]
     stream.duplicates.ids, stream.duplicates.times = arrays["duplicate_ids"], arrays["duplicate_times"]
     stream.population.ring, stream.population.ticks = arrays["population_ring"], arrays["population_ticks"]

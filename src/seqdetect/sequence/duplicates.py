@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from seqdetect.events import MICROSECONDS, Tally
 
 HORIZON_S: Final = 600
-"""Two events with one id and times at most this far apart are one event. Rows without an id are never dropped."""
+"""An event whose time is at most this far from the latest one of its id came twice. Rows without an id stay."""
 
 
 class Duplicates:
@@ -28,19 +28,27 @@ class Duplicates:
             return batch
         ids = np.concatenate((self.ids, batch["event_id"][named]))
         times = np.concatenate((self.times, batch["time"][named]))
-        order = np.lexsort((np.arange(len(ids)), ids))
-        same = (ids[order][1:] == ids[order][:-1]) & (
-            np.abs(times[order][1:] - times[order][:-1]) <= HORIZON_S * MICROSECONDS
-        )
+        order = np.argsort(ids, kind="stable")
+        same = ids[order][1:] == ids[order][:-1]
+        latest = _latest_so_far(times[order], np.concatenate(([True], ~same)))
+        close = np.abs(times[order][1:] - latest[:-1]) <= HORIZON_S * MICROSECONDS
         repeated = np.zeros(len(ids), bool)
-        repeated[order[1:][same]] = True
+        repeated[order[1:][same & close]] = True
         keep = np.ones(len(batch), bool)
         keep[np.flatnonzero(named)] = ~repeated[len(self.ids) :]
         dropped = int((~keep).sum())
         if dropped:
             self.tally.reject("duplicate", "event", "an event_id came twice", dropped)
-        recent = ~repeated
+        last = np.concatenate((~same, [True]))
         if closed is not None:
-            recent &= times >= closed - HORIZON_S * MICROSECONDS
-        self.ids, self.times = ids[recent], times[recent]
+            last &= latest >= closed - HORIZON_S * MICROSECONDS
+        self.ids, self.times = ids[order][last], latest[last]
         return batch[keep]
+
+
+def _latest_so_far(times: NDArray[np.int64], first: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The running maximum of ``times`` [n] within each group; ``first`` [n] marks where a group begins."""
+    distinct, rank = np.unique(times, return_inverse=True)
+    floor = (np.cumsum(first) - 1) * len(distinct)
+    highest: NDArray[np.int64] = distinct[np.maximum.accumulate(rank + floor) - floor]
+    return highest

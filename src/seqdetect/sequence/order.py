@@ -87,10 +87,9 @@ class Clock:
         if upto == 0:
             return self._hold(batch)
         if len(self.held):
-            due = int(self.held["time"].min()) - AHEAD_S * MICROSECONDS
-            upto = min(upto, int(np.searchsorted(reached[1:], due)) + 1)
+            upto = min(upto, int(np.searchsorted(reached[1:], self.held["time"].min())) + 1)
         self.run, self.lead = 0, max(0, self.lead - upto)
-        return np.concatenate((self._accept(batch[:upto]), self._release())), batch[upto:]
+        return np.concatenate((self._accept(batch[:upto]), self._release(0))), batch[upto:]
 
     def _accept(self, batch: NDArray[np.void]) -> NDArray[np.void]:
         assert self.latest is not None
@@ -113,7 +112,7 @@ class Clock:
         if believed is None:
             return batch[:0], batch[1:]
         self.latest, self.run, self.lead = believed, 0, 0
-        return self._release(), batch[1:]
+        return self._release(AHEAD_S), batch[1:]
 
     def _first_believed(self) -> int | None:
         """Where time begins: at the stretch that enough more events lie in than do not."""
@@ -143,11 +142,11 @@ class Clock:
         votes = stretch[order >= len(self.held) - newest]
         return int(times[np.searchsorted(stretch, np.bincount(votes).argmax())])
 
-    def _release(self) -> NDArray[np.void]:
-        """Held requests that time has caught up with, in time order."""
+    def _release(self, ahead_s: int) -> NDArray[np.void]:
+        """Held requests at most ``ahead_s`` seconds ahead, in time order."""
         released = self.held[:0]
         while self.latest is not None and len(self.held):
-            near = self.held["time"] - self.latest <= AHEAD_S * MICROSECONDS
+            near = self.held["time"] - self.latest <= ahead_s * MICROSECONDS
             if not near.any():
                 break
             released = np.append(released, self._accept(np.sort(self.held[near], order="time")))

@@ -65,6 +65,7 @@ class Files:
         clock = Clock(timezone, timestamp_unit, None if epoch is None else Clock(timezone).parse(str(epoch)))
         self.licence = "the user's own"
         self.reference = "the user's own files"
+        self.key = key
         self._events = events
         self._incidents = incidents
         self._layout = Layout(key=key, columns=dict(columns or {}), clock=clock)

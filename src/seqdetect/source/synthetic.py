@@ -60,7 +60,7 @@ class Synthetic:
     )
 
     def __post_init__(self) -> None:
-        if self.users < 1 or self.days <= 0 or self.mean_rate <= 0:
+        if self.users < 1 or not 0 < self.days < np.inf or not 0 < self.mean_rate < np.inf:
             raise ValueError(
                 f"synthetic traffic needs users >= 1, days > 0 and mean_rate > 0; "
                 f"got users={self.users}, days={self.days}, mean_rate={self.mean_rate}"

@@ -55,7 +55,11 @@ def _columns(line: bytes, origin: str) -> tuple[list[str], str]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{origin}: the header is not UTF-8: {error}") from error
     delimiter = max(_DELIMITERS, key=header.count)
-    names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
+    try:
+        names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter))]
+    except csv.Error as error:
+        what = "lines end in carriage returns alone" if "\r" in header else str(error)
+        raise ValueError(f"{origin}: the header cannot be read: {what}") from error
     return names, delimiter
 
 
