@@ -51,7 +51,7 @@ def test_a_fresh_environment_scores(bundle_path, tmp_path):
 
 def test_scoring_imports_none_of_the_training_libraries():
     program = (
-        "import sys, seqdetect.cli, seqdetect.scorer, seqdetect.score.checkpoint, seqdetect.score.writer,"
+        "import sys, seqdetect.cli, seqdetect.command.score, seqdetect.command.inspect, seqdetect.scorer, seqdetect.score.checkpoint, seqdetect.score.writer,"
         "seqdetect.sink.jsonl, seqdetect.source.files, seqdetect.bundle.load;"
         f"print([name for name in {FORBIDDEN!r} if name in sys.modules])"
     )

@@ -223,3 +223,27 @@ def test_help_reads_well():
     assert "score" in run("--help").stdout
     for command in ("score", "simulate", "inspect", "report"):
         assert "--help" in run(command, "--help").stdout
+
+
+def test_own_column_names_and_epochs_are_told_to_the_scorer(bundle_path, tmp_path):
+    lines = [f"{10 + i * 7},u{i % 2},{100 + i},{20 + i}" for i in range(40)]
+    (tmp_path / "own.csv").write_text("when,who,tokens_in,tokens_out\n" + "\n".join(lines) + "\n")
+    names = ["timestamp=when", "user_id=who", "prompt_tokens=tokens_in", "completion_tokens=tokens_out"]
+    columns = [word for name in names for word in ("--column", name)]
+    done = run("score", "--bundle", bundle_path, "--events", tmp_path / "own.csv", "--scores", tmp_path / "s.csv",
+               "--epoch", "2026-03-02T00:00:00Z", *columns)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((tmp_path / "s.csv").read_text().splitlines()))
+    assert rows[0]["timestamp"].startswith("2026-03-02T00:00:20")
+    assert {row["user_id"] for row in rows} == {"u0", "u1"}
+    wrong = run("score", "--bundle", bundle_path, "--events", tmp_path / "own.csv", "--column", "tokens=x")
+    assert wrong.returncode == 2
+    assert "OURS=THEIRS" in wrong.stderr
+
+
+def test_report_names_the_folder_that_holds_no_run(tmp_path):
+    done = run("report", tmp_path)
+    assert done.returncode == 2
+    assert "no metrics.json" in done.stderr
+    (tmp_path / "metrics.json").write_text("{}")
+    assert "was not written by train.py" in run("report", tmp_path).stderr

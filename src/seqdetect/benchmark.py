@@ -27,16 +27,28 @@ class Finished:
 
 def collect(out: Path) -> list[Finished]:
     """All finished jobs directly below ``out``."""
-    return [Finished(path.parent, json.loads(path.read_text())) for path in sorted(out.glob(f"*/{METRICS}"))]
+    return [_read(path) for path in sorted(out.glob(f"*/{METRICS}"))]
+
+
+def _read(path: Path) -> Finished:
+    try:
+        metrics = json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(metrics, dict) or "detector" not in metrics or "test" not in metrics:
+        raise ValueError(f"{path} was not written by train.py: it has no 'detector' and 'test'")
+    return Finished(path.parent, metrics)
 
 
 def find(folders: Sequence[Path]) -> list[Finished]:
-    """The jobs in ``folders``: each is one job's folder, or one that holds several."""
+    """The jobs in ``folders``: each is one job's folder, or one that holds several; ``ValueError`` if neither."""
     runs: list[Finished] = []
     for folder in folders:
         below = collect(folder)
         own = folder / METRICS
-        runs += below or ([Finished(folder, json.loads(own.read_text()))] if own.exists() else [])
+        if not below and not own.exists():
+            raise ValueError(f"no {METRICS} in or directly below {folder}")
+        runs += below or [_read(own)]
     return runs
 
 

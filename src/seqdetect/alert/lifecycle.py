@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -50,6 +51,8 @@ class AlertBook:
     metadata: Metadata
     prices: Prices | None = None
     """Without prices the cost of an alert is not stated."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Thresholds in force where they are not the bundle's own; the budget of such an alert is not stated."""
     runbooks: str | None = None
     """Address that a kind is appended to, for example a wiki's folder of runbooks."""
     open: dict[str, Alert] = field(default_factory=dict)
@@ -106,6 +109,7 @@ class AlertBook:
 
     def _payload(self, alert: Alert, change: str) -> dict[str, Any]:
         tier = self.metadata.thresholds.get(alert.severity)
+        threshold = self.thresholds.get(alert.severity, None if tier is None else tier.value)
         return {
             "alert_id": alert.alert_id,
             "change": change,
@@ -115,8 +119,8 @@ class AlertBook:
             "severity": alert.severity,
             "kind": "unknown",
             "score": round(alert.score, 6),
-            "threshold": None if tier is None else tier.value,
-            "budget": None if tier is None else tier.budget_per_user_week,
+            "threshold": threshold,
+            "budget": None if tier is None or threshold != tier.value else tier.budget_per_user_week,
             "top_features": [asdict_cause(cause) for cause in alert.causes],
             "tokens": alert.prompt_tokens + alert.completion_tokens,
             "cost_usd": None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Sequence
@@ -17,6 +18,25 @@ from seqdetect.attack.library import library
 from seqdetect.events import MICROSECONDS, Tally
 from seqdetect.source.synthetic import Synthetic
 from seqdetect.source.write import write
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make the traffic and write it."""
+    table, incidents = traffic(
+        options.users,
+        options.days,
+        options.seed,
+        options.attack,
+        options.from_day,
+        options.incidents is not None,
+    )
+    if incidents is not None:
+        incidents.to_csv(options.incidents, index=False)
+    emit(table, options.out, options.rate)
+    print(
+        f"{table.num_rows} events, {0 if incidents is None else len(incidents)} incident rows",
+        file=sys.stderr,
+    )
 
 
 def traffic(

@@ -1,0 +1,1 @@
+"""What the subcommands of ``seqdetect`` do, one file each: ``run(options)``. Their options stand in ``cli.py``."""
