@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -141,7 +142,11 @@ def print_summary(metrics: Mapping[str, Any], tally: Tally) -> None:
 
 def print_next(out: Path) -> None:
     """The three commands to go on with."""
+    # an environment that is not activated is named, so that the lines can be pasted as they are
+    programs = "" if shutil.which("seqdetect") else f"{os.path.relpath(Path(sys.executable).parent)}/"
     print("\nNext:")
-    print(f"  open the report          python -m webbrowser {out / REPORT}")
+    print(f"  open the report          {programs}python -m webbrowser {out / REPORT}")
     print("  open the MLflow UI       make mlflow")
-    print(f"  score your own file      seqdetect score --bundle {out / BUNDLE} --events FILE --alerts -")
+    print(
+        f"  score your own file      {programs}seqdetect score --bundle {out / BUNDLE} --events FILE --alerts -"
+    )
