@@ -59,7 +59,7 @@ def main(config: DictConfig) -> None:
 def run_job(config: DictConfig) -> None:
     """Train, calibrate, export, stream, measure, report."""
     quiet()
-    out = Path(HydraConfig.get().runtime.output_dir)
+    out = Path(os.path.relpath(HydraConfig.get().runtime.output_dir))
     name = str(HydraConfig.get().runtime.choices["detector"])
     tracker = hydra.utils.instantiate(config.tracking)
     data = data_of(config)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from seqdetect.detector.block.decay import decayed_sums
 from seqdetect.detector.block.normal import Prior, normalise
@@ -56,23 +56,27 @@ class Context:
         return self.graph.concat((phase * 2.0 - 1.0).abs(), (shifted * 2.0 - 1.0).abs())
 
 
-def trailing(graph: Graph, features: Value, elapsed: Value) -> Value:
+def trailing(graph: Graph, features: Value, elapsed: Value, initial: ArrayLike) -> Value:
     """[n, 9] log(1 + decayed sum) of requests, prompt and completion tokens at ``TRAILING_S``."""
     amounts = features.pick([INDEX[name] for name in AMOUNTS]).exp() - 1.0
-    sums = decayed_sums(graph, "trailing", amounts, len(AMOUNTS), elapsed, TRAILING_S)
+    sums = decayed_sums(graph, "trailing", amounts, len(AMOUNTS), elapsed, TRAILING_S, initial)
     return (sums + 1.0).log(len(AMOUNTS) * len(TRAILING_S))
 
 
-def values_only(graph: Graph) -> Value:
-    """[n, D] the values of a context before anything is known about anybody: what a prior is made of."""
+def values_only(graph: Graph, initial: ArrayLike = 0.0) -> Value:
+    """[n, D] the values of a context: alone, what a prior is made of.
+
+    ``initial`` [9] are the trailing sums of a user never seen: nothing, as long as no usual is known.
+    """
     elapsed = graph.features.columns(INDEX["elapsed"], INDEX["elapsed"] + 1)
-    return graph.concat(graph.features.columns(0, SCORED), trailing(graph, graph.features, elapsed))
+    return graph.concat(graph.features.columns(0, SCORED), trailing(graph, graph.features, elapsed, initial))
 
 
 def context(graph: Graph, prior: Prior) -> Context:
     """Build the block into ``graph``."""
     elapsed = graph.features.columns(INDEX["elapsed"], INDEX["elapsed"] + 1)
-    values = values_only(graph)
+    # a new user starts amid everybody's usual traffic; from nothing, its first hour would look like a lull
+    values = values_only(graph, np.expm1(prior.mean[SCORED:]))
     normal = normalise(graph, "usual", values, elapsed, prior, MEMORY_S, deviation_floor(prior))
     rest = graph.features.columns(SCORED, graph.widths["features"])
     expected = graph.concat(normal.mean.columns(0, SCORED), rest)

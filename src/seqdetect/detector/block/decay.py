@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from seqdetect.detector.graph import Graph, Value
 
@@ -25,13 +26,19 @@ def lost(elapsed: Value, tau_s: float) -> Value:
 
 
 def decayed_sums(
-    graph: Graph, name: str, amounts: Value, width: int, elapsed: Value, tau_s: Sequence[float]
+    graph: Graph,
+    name: str,
+    amounts: Value,
+    width: int,
+    elapsed: Value,
+    tau_s: Sequence[float],
+    initial: ArrayLike = 0.0,
 ) -> Value:
     """Sums of ``amounts [n, width]`` that fade with each time constant: ``[n, width * len(tau_s)]``.
 
-    Columns are grouped by time constant. Includes the present step.
+    Columns are grouped by time constant. Includes the present step. ``initial`` is what a new user starts with.
     """
-    before = graph.state(name, np.zeros(width * len(tau_s)))
+    before = graph.state(name, np.broadcast_to(np.asarray(initial, np.float32), width * len(tau_s)))
     fades = graph.concat(*[_repeat(factors(elapsed, [tau]), width) for tau in tau_s])
     after = before * fades + graph.concat(*[amounts] * len(tau_s))
     graph.update(name, after)
