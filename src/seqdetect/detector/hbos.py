@@ -26,7 +26,9 @@ class Hbos:
 
     bins: int = 40
     """Equal in width, about half a deviation each when the extremes are in the fit rows."""
-    alpha: float = 0.1
+    alpha: float = 0.01
+    """Density that counts as empty. PyOD's 0.1 exceeds that of most bins two deviations out: a burst that leaves all
+    histograms then scores no higher than an odd ordinary step."""
     tolerance: float = 0.5
     fit_rows: int = 50_000
     research_only: str | None = None
