@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -150,3 +151,8 @@ def fingerprint(table: pa.Table) -> str:
             for buffer in chunk.buffers():
                 digest.update(buffer if buffer is not None else b"-")
     return digest.hexdigest()
+
+
+def iso(microseconds: int) -> str:
+    """A time as ISO-8601 with ``Z``; microseconds only where there are any."""
+    return datetime.fromtimestamp(microseconds / MICROSECONDS, UTC).isoformat().replace("+00:00", "Z")

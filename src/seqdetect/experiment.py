@@ -24,11 +24,12 @@ from seqdetect.detector import Detector, Rows
 from seqdetect.detector.block.normal import Prior
 from seqdetect.detector.compose import rows_graph, step_graph, values_graph
 from seqdetect.detector.graph import Graph
+from seqdetect.events import iso
 from seqdetect.metrics.evaluate import evaluate, random_scores
 from seqdetect.prepare import Data
 from seqdetect.score.replay import replay
 from seqdetect.score.stepper import Stepper
-from seqdetect.sequence.split import iso, measured
+from seqdetect.sequence.split import measured
 from seqdetect.sequence.stream import History
 
 log = logging.getLogger(__name__)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from seqdetect.bundle.schema import Metadata
-from seqdetect.events import MICROSECONDS
+from seqdetect.events import MICROSECONDS, iso
 from seqdetect.score.attribution import Cause
 from seqdetect.score.engine import LEVELS, Scored
 
@@ -137,8 +136,3 @@ def asdict_cause(cause: Cause) -> dict[str, Any]:
         name: round(value, 4) if isinstance(value, float) else value
         for name, value in cause._asdict().items()
     }
-
-
-def iso(microseconds: int) -> str:
-    """ISO-8601 with ``Z`` and microseconds only where there are any."""
-    return datetime.fromtimestamp(microseconds / MICROSECONDS, UTC).isoformat().replace("+00:00", "Z")

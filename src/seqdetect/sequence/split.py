@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from seqdetect.events import MICROSECONDS
+from seqdetect.events import MICROSECONDS, iso
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,3 @@ def end_of(value: str | float) -> int:
         raise ValueError(f"{value!r} is neither an ISO-8601 time nor epoch seconds") from None
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     return round(moment.timestamp() * MICROSECONDS)
-
-
-def iso(microseconds: int) -> str:
-    """A time as ISO-8601 with ``Z``, to the second."""
-    return datetime.fromtimestamp(microseconds / MICROSECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
