@@ -9,10 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import traffic
+import handmade
+from conftest import Tables, traffic
+from seqdetect import rundir
+from seqdetect.metrics.confusion import confusions
+from seqdetect.pipeline import stream
+from seqdetect.prepare import prepare
+from seqdetect.sequence.split import Split
 from seqdetect.source.write import write
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +62,11 @@ def test_a_sweep_leaves_a_leaderboard_and_a_champion(swept: Path) -> None:
     best = board.sort_values("selection", ascending=False).iloc[0]
     assert champion["detector"] == best["detector"]
     assert champion["selection"]["on"] == "calibration"
+    taken = champion["test"]["confusion"]["warning"]
+    found = champion["test"]["budgets"]["warning"]["shipped"]["recall"]["kinds"]
+    assert {kind: sum(taken["counts"].get(kind, {}).values()) for kind in found} == {
+        kind: cell["found"] for kind, cell in found.items()
+    }
 
 
 @pytest.mark.slow
@@ -182,3 +194,25 @@ def test_mistakes_are_one_clear_line(tmp_path: Path, override: str, message: str
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_the_stream_tells_what_its_hot_steps_were_taken_for(events: pa.Table, tmp_path: Path) -> None:
+    data = prepare(Tables(events), Split())
+    handmade.write(tmp_path / rundir.BUNDLE)
+    scores, guesses, _ = stream(data, tmp_path)
+    hot = scores[scores["score"] >= handmade.THRESHOLDS["warning"]]
+    assert 0 < len(hot) < len(scores)
+    assert set(guesses.steps) == set(zip(hot["user_id"], hot["timestamp"], strict=True))
+    assert set(guesses.steps.values()) <= {"unknown", "wallet"}
+    assert "wallet" in guesses.steps.values()
+    assert guesses.kinds == handmade.KINDS
+    # a label around a hot step finds what it was taken for: both go by the same name and time
+    user, tick = next(iter(guesses.steps))
+    rows = pd.DataFrame(
+        {"incident_id": ["i"], "user_id": [user], "start": [tick - 1], "end": [tick + 1], "kind": ["wallet"]}
+    )
+    found = confusions(scores, rows, (tick - 1, tick + 1), {"warning": 0.0}, guesses)
+    assert found["warning"]["known"] == 1
+    assert found["warning"]["counts"] == {"wallet": {guesses.steps[user, tick]: 1}}
+    lines = (tmp_path / rundir.ALERTS).read_text().splitlines()
+    assert "wallet" in {json.loads(line)["kind"] for line in lines}

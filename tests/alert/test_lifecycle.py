@@ -17,7 +17,9 @@ SECOND = 1_000_000
 CAUSE = [Cause("requests", 132.0, 4.0, 2.5)]
 
 
-def scored(*rows: tuple[str, int, int, float]) -> Scored:
+def scored(
+    *rows: tuple[str, int, int, float], kinds: tuple[str, ...] = (), causes: list[Cause] = CAUSE
+) -> Scored:
     names = sorted({row[0] for row in rows})
     level = np.array([row[2] for row in rows], np.int8)
     return Scored(
@@ -27,7 +29,8 @@ def scored(*rows: tuple[str, int, int, float]) -> Scored:
         np.array([row[3] for row in rows], np.float32),
         level,
         np.full((len(rows), 2), 100),
-        {i: CAUSE for i, value in enumerate(level) if value},
+        {i: causes for i, value in enumerate(level) if value},
+        dict(enumerate(kinds)),
     )
 
 
@@ -86,3 +89,27 @@ def test_many_users_at_once_are_looked_through_once_per_tick(book, monkeypatch):
     monkeypatch.setattr(AlertBook, "_resolve_before", lambda self, now: looked.append(now) or [])
     book.push(scored(*[(f"u{i}", 1000 + 10 * (i % 2), 1, 3.0) for i in range(50)]), None)
     assert looked == [1000 * SECOND, 1010 * SECOND]
+
+
+def test_the_kind_is_that_of_the_highest_step_so_far(bundle_path):
+    book = AlertBook(load(bundle_path).metadata, runbooks="https://wiki/runbooks")
+    (opened,) = book.push(scored(("a", 1000, 1, 3.0), kinds=("unknown",)), None)
+    assert (opened["kind"], opened["runbook_url"]) == ("unknown", "https://wiki/runbooks/unknown.md")
+    assert book.push(scored(("a", 1010, 1, 2.9), kinds=("drip",)), None) == []
+    (named,) = book.push(scored(("a", 1020, 1, 4.0), kinds=("our own kind",)), None)
+    assert (named["change"], named["kind"], named["severity"]) == ("update", "our own kind", "warning")
+    assert named["runbook_url"] == "https://wiki/runbooks/our%20own%20kind.md"
+    assert book.push(scored(("a", 1030, 1, 3.9), kinds=("unknown",)), None) == []
+    assert book.push(scored(("a", 1040, 1, 4.5), kinds=("our own kind",)), None) == []
+    (worse,) = book.push(scored(("a", 1050, 2, 6.0), kinds=("flood",)), None)
+    assert (worse["kind"], worse["severity"]) == ("flood", "critical")
+    (resolved,) = book.push(scored(("b", 3000, 0, 0.1)), 3000 * SECOND)
+    assert (resolved["change"], resolved["kind"]) == ("resolve", "flood")
+
+
+def test_the_time_scale_of_a_cause_is_told_where_it_is_known(book):
+    causes = [Cause("requests", 132.0, 4.0, 2.5, 600.0)]
+    (opened,) = book.push(scored(("a", 1000, 1, 3.0), causes=causes), None)
+    assert opened["top_features"] == [
+        {"name": "requests", "value": 132.0, "expected": 4.0, "contribution": 2.5, "scale_s": 600.0}
+    ]

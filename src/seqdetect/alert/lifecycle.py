@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
+from urllib.parse import quote
 
 from seqdetect.bundle.schema import Metadata
 from seqdetect.events import MICROSECONDS, iso
 from seqdetect.score.attribution import Cause
 from seqdetect.score.engine import LEVELS, Scored
+from seqdetect.score.kind import UNKNOWN
 
 QUIET_S: Final = 600.0
 """An alert is resolved after this long without a step at warning or above: as long as a score stays current."""
@@ -29,13 +31,14 @@ class Prices:
 
 @dataclass(frozen=True)
 class Alert:
-    """One open or resolved alert. Times are microseconds; the score is the largest so far."""
+    """One open or resolved alert. Times are microseconds; kind and causes are those of the largest score so far."""
 
     alert_id: str
     user_id: str
     start: int
     last: int
     severity: str
+    kind: str
     score: float
     causes: tuple[Cause, ...]
     prompt_tokens: int
@@ -75,12 +78,12 @@ class AlertBook:
         user, tick = scored.names[scored.user[row]], int(scored.tick[row])
         level, score = LEVELS[scored.level[row]], float(scored.score[row])
         prompt, completion = (int(value) for value in scored.tokens[row])
-        causes = tuple(scored.causes[row])
+        causes, kind = tuple(scored.causes[row]), scored.kind.get(row, UNKNOWN)
         before = self.open.get(user)
         if before is None:
             start = tick - round(self.metadata.tick_s * MICROSECONDS)
             name = hashlib.blake2b(f"{user}\0{start}".encode(), digest_size=8).hexdigest()
-            alert = Alert(name, user, start, tick, level, score, causes, prompt, completion)
+            alert = Alert(name, user, start, tick, level, kind, score, causes, prompt, completion)
             self.open[user] = alert
             return [self._payload(alert, "open")]
         worse = score > before.score
@@ -88,13 +91,15 @@ class AlertBook:
             before,
             last=tick,
             severity=max(before.severity, level, key=LEVELS.index),
+            kind=kind if worse else before.kind,
             score=max(score, before.score),
             causes=causes if worse else before.causes,
             prompt_tokens=before.prompt_tokens + prompt,
             completion_tokens=before.completion_tokens + completion,
         )
         self.open[user] = alert
-        return [self._payload(alert, "update")] if alert.severity != before.severity else []
+        changed = (alert.severity, alert.kind) != (before.severity, before.kind)
+        return [self._payload(alert, "update")] if changed else []
 
     def _resolve_before(self, now: int) -> list[dict[str, Any]]:
         quiet = round(QUIET_S * MICROSECONDS)
@@ -116,7 +121,7 @@ class AlertBook:
             "start": iso(alert.start),
             "end": None if alert.end is None else iso(alert.end),
             "severity": alert.severity,
-            "kind": "unknown",
+            "kind": alert.kind,
             "score": round(alert.score, 6),
             "threshold": threshold,
             "budget": None if tier is None or threshold != tier.value else tier.budget_per_user_week,
@@ -125,14 +130,17 @@ class AlertBook:
             "cost_usd": None
             if self.prices is None
             else round(self.prices.cost(alert.prompt_tokens, alert.completion_tokens), 6),
-            "runbook_url": None if self.runbooks is None else f"{self.runbooks}/unknown.md",
+            "runbook_url": None
+            if self.runbooks is None
+            else f"{self.runbooks}/{quote(alert.kind, safe='')}.md",
             "bundle_version": self.metadata.version,
         }
 
 
 def asdict_cause(cause: Cause) -> dict[str, Any]:
-    """A cause as it stands in an alert."""
+    """A cause as it stands in an alert; what is not known is left out."""
     return {
         name: round(value, 4) if isinstance(value, float) else value
         for name, value in cause._asdict().items()
+        if value is not None
     }

@@ -11,6 +11,7 @@ import pandas as pd
 
 from seqdetect.events import MICROSECONDS
 from seqdetect.report import quantity
+from seqdetect.score.kind import UNKNOWN
 
 LIKE_DURATIONS = ("latency", "gap", "gap_mean")
 """Features whose natural unit is milliseconds."""
@@ -73,11 +74,14 @@ def _natural(name: str, value: float | None) -> str:
 
 
 def causes(alert: Mapping[str, Any]) -> tuple[str, ...]:
-    """The features of an alert that explain it, in words; those that don't raise the score are left out."""
+    """The features of an alert that explain it, in words; those that don't raise the score are left out.
+
+    At the end stands how long the evidence was gathered, where the bundle tells: it is the same for all.
+    """
     features = alert.get("top_features") or []
-    return tuple(
-        cause(each) for each in features if (each.get("contribution") or 0) > 0 or len(features) == 1
-    )
+    named = [cause(each) for each in features if (each.get("contribution") or 0) > 0 or len(features) == 1]
+    scale = next((each["scale_s"] for each in features if each.get("scale_s") is not None), None)
+    return (*named, f"evidence of about {quantity.duration(scale)}") if scale is not None else tuple(named)
 
 
 def told(alerts: Sequence[Mapping[str, Any]], incidents: pd.DataFrame) -> list[Told]:
@@ -89,7 +93,7 @@ def told(alerts: Sequence[Mapping[str, Any]], incidents: pd.DataFrame) -> list[T
             began=moment(alert["start"]),
             user_id=str(alert["user_id"]),
             severity=str(alert.get("severity", "")),
-            kind=str(alert.get("kind") or "unknown"),
+            kind=str(alert.get("kind") or UNKNOWN),
             score=float(alert["score"]),
             threshold=alert.get("threshold"),
             tokens=alert.get("tokens"),

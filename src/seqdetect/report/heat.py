@@ -24,7 +24,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Table:
-    """Shares by row and column; a cell is None where there were no incident rows. ``lead`` is a mean per row."""
+    """Shares by row and column; a cell is None where nothing was counted. Last in a row is its mean."""
 
     title: str
     columns: tuple[str, ...]

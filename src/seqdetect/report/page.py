@@ -18,6 +18,7 @@ from seqdetect.report import (
     Run,
     Timeline,
     causes,
+    confusion,
     details,
     heat,
     leaderboard,
@@ -28,6 +29,7 @@ from seqdetect.report import (
 )
 from seqdetect.report.entry import BASELINES, TIERS, Entry, budget_of, entries, random_entry
 from seqdetect.report.style import looks
+from seqdetect.score.kind import UNKNOWN
 
 ALERTS_LISTED = 20
 DEFAULT_BUDGETS = {"critical": 1.0, "warning": 7.0}
@@ -157,6 +159,8 @@ def _measures(case: _Case) -> dict[str, Any]:
             case, heat.recall_by_kind, [*case.board, case.chance] if case.chance else case.board
         ),
         "strengths": _strengths(case),
+        "confusions": _confusions(case),
+        "accuracies": _accuracies(case),
         "benign": _tables(case, heat.benign_by_kind, case.board),
         "recall_plot": plots.recall_curves(case.board, case.chance, look, case.budgets),
         "delay_plot": plots.delays(case.board, look),
@@ -184,13 +188,31 @@ def _strengths(case: _Case) -> list[heat.Table]:
     return [one for one in wanted if one is not None]
 
 
+def _confusions(case: _Case) -> list[heat.Table]:
+    wanted = [confusion.table(case.shown, tier, f"{case.words[tier]}, as shipped") for tier in TIERS]
+    return [one for one in wanted if one is not None]
+
+
+def _accuracies(case: _Case) -> list[str]:
+    """How often a kind was named right, by tier; said beside the tables."""
+    found = [(case.words[tier], confusion.accuracy(case.shown, tier)) for tier in TIERS]
+    return [
+        f"At the threshold shipped for {asked}, {one.hits} of {quantity.plural(one.rows, 'row')} found "
+        f"({quantity.percent(one.value)}) are named right."
+        for asked, one in found
+        if one is not None
+    ]
+
+
 def _timelines(timelines: Timeline | None) -> dict[str, Any]:
     """Panels and the first alerts; empty without timelines."""
     if timelines is None:
-        return {"panels": [], "alerts": [], "alerts_total": 0}
+        return {"panels": [], "alerts": [], "named": False, "alerts_total": 0}
     alerts = causes.told(timelines.alerts, timelines.incidents)
+    listed = alerts[:ALERTS_LISTED]
     return {
         "panels": timeline.panels(timelines, alerts),
-        "alerts": alerts[:ALERTS_LISTED],
+        "alerts": listed,
+        "named": any(alert.kind != UNKNOWN for alert in listed),
         "alerts_total": len(alerts),
     }

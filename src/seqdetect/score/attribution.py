@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqdetect.bundle.schema import FeatureColumn
-from seqdetect.score.stepper import Stepper
+from seqdetect.score.stepper import Outputs, Stepper
 
 KEPT: Final = 3
 
@@ -22,6 +22,8 @@ class Cause(NamedTuple):
     expected: float
     contribution: float
     """How much the score falls when the feature's group takes its expected value."""
+    scale_s: float | None = None
+    """Time constant of the step's weightiest evidence, seconds; None for a bundle that does not tell."""
 
 
 class Attribution:
@@ -40,30 +42,36 @@ class Attribution:
         features: NDArray[np.float32],
         population: NDArray[np.float32],
         before: NDArray[np.float32],
-        expected: NDArray[np.float32],
-        score: NDArray[np.float32],
+        outputs: Outputs,
     ) -> list[list[Cause]]:
-        """The largest causes of each of ``n`` rows. ``before [n, S]`` is the state ahead of the step."""
+        """The largest causes of each of ``n`` rows.
+
+        ``before [n, S]`` is the state ahead of the step, ``outputs`` are what the graph said of these rows:
+        ``score [n, 1]``, ``expected [n, F]`` and perhaps ``scale [n, 1]``.
+        """
+        expected = outputs["expected"]
         replaced = np.repeat(features[None], len(self.groups), axis=0)
         for number, group in enumerate(self.groups):
             replaced[number][:, group] = expected[:, group]
         rows = replaced.reshape(-1, features.shape[1])
         again = stepper.run(rows, population, np.tile(before, (len(self.groups), 1)))["score"]
-        falls = score[None, :] - again.reshape(len(self.groups), -1)
-        return [self._largest(falls[:, row], features[row], expected[row]) for row in range(len(features))]
+        falls = outputs["score"] - again.reshape(len(self.groups), -1).T
+        scales = outputs["scale"][:, 0].tolist() if "scale" in outputs else [None] * len(features)
+        return [self._largest(*row) for row in zip(falls, features, expected, scales, strict=True)]
 
     def _largest(
-        self, falls: NDArray[np.float32], features: NDArray[np.float32], expected: NDArray[np.float32]
+        self,
+        falls: NDArray[np.float32],
+        features: NDArray[np.float32],
+        expected: NDArray[np.float32],
+        scale_s: float | None,
     ) -> list[Cause]:
         causes = []
         for number in np.argsort(-falls, kind="stable")[:KEPT]:
             lead = self.groups[number][0]
             column = self.columns[lead]
-            value, usual = (
-                natural(column.unit, float(features[lead])),
-                natural(column.unit, float(expected[lead])),
-            )
-            causes.append(Cause(column.name, value, usual, float(falls[number])))
+            value, usual = (natural(column.unit, float(row[lead])) for row in (features, expected))
+            causes.append(Cause(column.name, value, usual, float(falls[number]), scale_s))
         return causes
 
 

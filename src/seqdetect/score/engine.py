@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from seqdetect.bundle.load import Bundle
 from seqdetect.events import Tally
 from seqdetect.score.attribution import Attribution, Cause
-from seqdetect.score.stepper import Stepper
+from seqdetect.score.kind import UNKNOWN, named
+from seqdetect.score.stepper import Outputs, Stepper
 from seqdetect.sequence.features import NAMES
 from seqdetect.sequence.population import NAMES as POPULATION
 from seqdetect.sequence.stream import History, Stream, fill
@@ -38,6 +39,8 @@ class Scored:
     """[n, 2] prompt and completion tokens."""
     causes: dict[int, list[Cause]] = field(default_factory=dict)
     """For rows at warning or above: what caused the score, largest first."""
+    kind: dict[int, str] = field(default_factory=dict)
+    """For the same rows: what the step is taken for, "unknown" where the bundle cannot tell."""
 
     def __len__(self) -> int:
         return len(self.tick)
@@ -59,6 +62,11 @@ class Engine:
         names = [column.name for column in meta.features]
         if names != list(NAMES) or meta.population != list(POPULATION):
             raise ValueError("the bundle was made for other features than this version computes: retrain it")
+        width = {node.name: node.shape[1] for node in bundle.session.get_outputs()}.get("kind")
+        if width not in (None, len(meta.kinds)):
+            raise ValueError(
+                f"the bundle's graph tells {width} kinds apart and its metadata names {len(meta.kinds)}: export it again"
+            )
         self.neutral = np.array([column.neutral for column in meta.features], np.float32)
         self.observed = np.array([column.observed for column in meta.features])
 
@@ -75,6 +83,7 @@ class Engine:
         features = fill(steps.features, self.neutral, self.observed)
         score = np.zeros(len(steps), np.float32)
         causes: dict[int, list[Cause]] = {}
+        kind: dict[int, str] = {}
         lowest = min(self.thresholds.values(), default=np.inf)
         for rows, population in history.each_tick():
             users = steps.user[rows]
@@ -85,13 +94,26 @@ class Engine:
             hot = np.flatnonzero(score[rows] >= lowest)
             if len(hot):
                 at = hot + rows.start
-                found = self.attribution(
-                    self.stepper, features[at], population, before[hot], out["expected"][hot], score[at]
-                )
+                told = {name: values[hot] for name, values in out.items()}
+                found = self.attribution(self.stepper, features[at], population, before[hot], told)
                 causes.update(zip(at.tolist(), found, strict=True))
+                kind.update(zip(at.tolist(), self._kinds(told), strict=True))
         return Scored(
-            steps.user, self.stream.keys.names, steps.tick, score, self._level(score), steps.tokens, causes
+            steps.user,
+            self.stream.keys.names,
+            steps.tick,
+            score,
+            self._level(score),
+            steps.tokens,
+            causes,
+            kind,
         )
+
+    def _kinds(self, outputs: Outputs) -> list[str]:
+        """What each of the rows ``[n]`` is taken for; a graph need not tell."""
+        if "kind" in outputs:
+            return named(self.bundle.metadata.kinds, outputs["kind"])
+        return [UNKNOWN] * len(outputs["score"])
 
     def _level(self, score: NDArray[np.float32]) -> NDArray[np.int8]:
         level = np.zeros(len(score), np.int8)
