@@ -127,6 +127,7 @@ class Graph:
         self.constants: dict[bytes, onnx.TensorProto] = {}
         self.initial: dict[str, NDArray[np.float32]] = {}
         self.updates: dict[str, Value] = {}
+        self.extra: dict[str, tuple[Value, int]] = {}
 
     def constant(self, values: ArrayLike, dtype: type = np.float32) -> Value:
         """A constant tensor; equal ones are stored once."""
@@ -173,6 +174,10 @@ class Graph:
         """Say what a slot holds after the step."""
         self.updates[name] = value
 
+    def output(self, name: str, value: Value, width: int) -> None:
+        """Give the model one more output ``[n, width]``, beside those that ``build`` is told of."""
+        self.extra[name] = (value, width)
+
     @property
     def initial_row(self) -> NDArray[np.float32]:
         """State row [S] of a user never seen."""
@@ -180,6 +185,7 @@ class Graph:
 
     def build(self, **outputs: tuple[Value, int]) -> onnx.ModelProto:
         """The checked model. ``outputs`` are named values with their widths; ``state`` is added by itself."""
+        outputs |= self.extra
         if not self.initial:
             self.update("nothing", self.state("nothing", [0.0]))
         missing = set(self.initial) - set(self.updates)

@@ -14,7 +14,7 @@ from seqdetect.detector.graph import Graph, Value
 from seqdetect.sequence.features import INDEX, SCORED
 from seqdetect.sequence.population import NAMES as POPULATION
 
-TRAILING_S: Final = (60.0, 600.0, 3600.0)
+TRAILING_S: Final = (90.0, 300.0, 1200.0, 3600.0, 10_800.0)
 """Time constants of the trailing sums of requests, prompt and completion tokens."""
 AMOUNTS: Final = ("requests", "prompt_tokens", "completion_tokens")
 MEMORY_S: Final = 2 * 86_400.0
@@ -36,10 +36,14 @@ class Context:
     """[n, D] scored features and trailing sums, in log units."""
     z: Value
     """[n, D] the same in the user's own deviations, within ``Z_LIMIT``."""
+    usual: Value
+    """[n, D] the user's own usual of ``values``, before the step."""
     expected: Value
     """[n, F] what this user usually does; context columns as they are."""
     population: Value
     """[1, P]"""
+    prior: Prior
+    """What is usual for everybody, of ``values``."""
 
     def feature(self, name: str) -> Value:
         """One feature column ``[n, 1]``."""
@@ -57,7 +61,7 @@ class Context:
 
 
 def trailing(graph: Graph, features: Value, elapsed: Value, initial: ArrayLike) -> Value:
-    """[n, 9] log(1 + decayed sum) of requests, prompt and completion tokens at ``TRAILING_S``."""
+    """[n, 15] log(1 + decayed sum) of requests, prompt and completion tokens at ``TRAILING_S``."""
     amounts = features.pick([INDEX[name] for name in AMOUNTS]).exp() - 1.0
     sums = decayed_sums(graph, "trailing", amounts, len(AMOUNTS), elapsed, TRAILING_S, initial)
     return (sums + 1.0).log(len(AMOUNTS) * len(TRAILING_S))
@@ -66,7 +70,7 @@ def trailing(graph: Graph, features: Value, elapsed: Value, initial: ArrayLike) 
 def values_only(graph: Graph, initial: ArrayLike = 0.0) -> Value:
     """[n, D] the values of a context: alone, what a prior is made of.
 
-    ``initial`` [9] are the trailing sums of a user never seen: nothing, as long as no usual is known.
+    ``initial`` [15] are the trailing sums of a user never seen: nothing, as long as no usual is known.
     """
     elapsed = graph.features.columns(INDEX["elapsed"], INDEX["elapsed"] + 1)
     return graph.concat(graph.features.columns(0, SCORED), trailing(graph, graph.features, elapsed, initial))
@@ -82,7 +86,7 @@ def context(graph: Graph, prior: Prior) -> Context:
     expected = graph.concat(normal.mean.columns(0, SCORED), rest)
     population = graph.op("Reshape", graph.population, graph.integers([1, len(POPULATION)]))
     z = normal.z.clip(-Z_LIMIT, Z_LIMIT)
-    return Context(graph, graph.features, elapsed, values, z, expected, population)
+    return Context(graph, graph.features, elapsed, values, z, normal.mean, expected, population, prior)
 
 
 def deviation_floor(prior: Prior) -> NDArray[np.float32]:
