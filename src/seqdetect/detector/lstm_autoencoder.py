@@ -1,102 +1,72 @@
-"""An LSTM autoencoder over a user's last steps (Malhotra et al. 2016), trained with Lightning."""
+"""A probabilistic LSTM autoencoder over a user's last steps, trained with Lightning."""
 
 from __future__ import annotations
 
-import copy
-import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import lightning
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqdetect.detector import Rows
 from seqdetect.detector.block.context import COLUMNS, Context
-from seqdetect.detector.block.window import last_steps, windows
+from seqdetect.detector.block.window import last_steps
 from seqdetect.detector.graph import Graph, Value
 from seqdetect.detector.seeding import undisturbed
+from seqdetect.detector.torch_graph import flat, linear, lstm, sequence
+from seqdetect.detector.window_training import LARGE_BATCH, Batches, clean_windows, in_parts, train
 
-log = logging.getLogger(__name__)
-for name in ("lightning.pytorch", "lightning.fabric"):
-    logging.getLogger(name).setLevel(logging.ERROR)  # our own line per epoch says what matters
-HELD_BACK: Final = 0.1
-"""The last part of the training time that early stopping looks at."""
+LOG_SCALE: Final = (-1.0, 2.0)
+"""Within which a scale's logarithm is kept, in the user's own deviations. A code of a step lets most of it be
+written almost exactly; without the lower end errors of a hundredth of a deviation would be alarming."""
+FADE_S: Final = 900.0
+"""A step weighs 1 / e in the score when it is this old (seconds): an attack of hours ago is none of now."""
+DOUBT: Final = 3.0
+"""Steps that a window's weight is raised by: one odd step alone is little evidence yet."""
 
 
 class Autoencoder(nn.Module):
     """Encodes each step of a window ``[batch, time, feature]`` into a few numbers and writes the window from them.
 
     One code per step rather than one for the whole window: usual steps are then written almost exactly, and what
-    is left over is news. With a single code most of the error is the ordinary raggedness of traffic.
+    is left over is news. With a single code most of the error is the ordinary raggedness of traffic. What is
+    written is a mean and a scale for every value, so that an error counts by how large errors usually are there.
     """
 
     def __init__(self, features: int, hidden: int, code: int) -> None:
         super().__init__()
+        self.features = features
         self.encoder = nn.LSTM(features, hidden, batch_first=True)
         self.code = nn.Linear(hidden, code)
         self.decoder = nn.LSTM(code, hidden, batch_first=True)
-        self.output = nn.Linear(hidden, features)
+        self.mean = nn.Linear(hidden, features)
+        self.log_scale = nn.Linear(hidden, features)
 
     def forward(self, window: Tensor) -> Tensor:
+        """[batch, time] mean negative log likelihood of each step's values, but for a constant.
+
+        Gaussian: under Student's t the network passes over rare values, and benign ones then score like attacks.
+        Columns after the features are passed over.
+        """
+        window = window[:, :, : self.features]
         encoded, _ = self.encoder(window)
         decoded, _ = self.decoder(self.code(encoded))
-        out: Tensor = self.output(decoded)
-        return out
-
-
-class Module(lightning.LightningModule):
-    """Masked mean squared reconstruction error."""
-
-    def __init__(self, net: Autoencoder, learning_rate: float) -> None:
-        super().__init__()
-        self.net = net
-        self.learning_rate = learning_rate
-
-    def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
-        window, mask = batch
-        error = ((self.net(window) - window) ** 2).mean(dim=2)
-        loss: Tensor = (error * mask).sum() / mask.sum()
-        return loss
-
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        loss = self.loss(batch)
-        self.log("train_loss", loss, on_step=False, on_epoch=True)
-        return loss
-
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        self.log("validation_loss", self.loss(batch))
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.parameters(), lr=self.learning_rate)
-
-
-class Best(Callback):
-    """Keeps the weights of the best epoch in memory, and the loss of every epoch."""
-
-    def __init__(self) -> None:
-        self.history: list[dict[str, float]] = []
-        self.weights: dict[str, Tensor] = {}
-
-    def on_validation_epoch_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
-        if trainer.sanity_checking:
-            return
-        losses = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        if all(losses["validation_loss"] < past["validation_loss"] for past in self.history):
-            self.weights = copy.deepcopy(pl_module.state_dict())
-        self.history.append(losses)
-        log.info("epoch %d: validation loss %.4f", len(self.history), losses["validation_loss"])
+        log_scale = self.log_scale(decoded).clamp(*LOG_SCALE)
+        error = (window - self.mean(decoded)) * (-log_scale).exp()
+        surprise: Tensor = (log_scale + 0.5 * error * error).mean(dim=2)
+        return surprise
 
 
 @dataclass
 class LstmAutoencoder:
-    """Score: mean squared reconstruction error over the steps and features of the window, absent steps masked."""
+    """Score: by how much the window's steps are less likely than usual, the older a step the less it counts.
+
+    The excess of their negative log likelihoods is summed and divided by the root of their weight, as a sum of so
+    many would vary by chance. A mean would let one odd step weigh as much as ten.
+    """
 
     window: int = 16
     """Steps."""
@@ -107,121 +77,58 @@ class LstmAutoencoder:
     batch_size: int = 256
     fit_windows: int = 40_000
     trainer: Mapping[str, Any] = field(default_factory=lambda: {"max_epochs": 12, "accelerator": "cpu"})
-    patience: int = 3
     research_only: str | None = None
     net: Autoencoder | None = field(default=None, init=False)
+    usual: float = field(default=0.0, init=False)
+    """Median surprise of a present step."""
     history: list[dict[str, float]] = field(default_factory=list, init=False)
 
     def rows(self, context: Context) -> Value:
-        """[n, D] the step in the user's own deviations."""
-        return context.z
+        """[n, D + 1] the step in the user's own deviations, and the seconds since the one before."""
+        return context.graph.concat(context.z, context.elapsed)
 
     def fit(self, rows: Rows, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        index, mask = windows(rows.values, rows.user, self.window)
-        clean = rows.usable & (rows.usable[index] | ~mask).all(axis=1)
-        if not clean.any():  # so little data that every window reaches back into the warm-up
-            clean = rows.usable
-        boundary = np.quantile(rows.tick[clean], 1.0 - HELD_BACK)
-        late = np.flatnonzero(clean & (rows.tick >= boundary))
-        early = np.flatnonzero(clean & (rows.tick < boundary))
-        early = early if len(early) else late
-        early = rng.permutation(early)[: self.fit_windows]
-        late = rng.permutation(late)[: self.fit_windows // 8]
+        training, held_back = clean_windows(rows, self.window, self.fit_windows, seed)
         with undisturbed():
             torch.manual_seed(seed)
-            generator = torch.Generator().manual_seed(seed)
-            self._train(
-                Batches(rows.values[index[early]], mask[early], self.batch_size, generator),
-                Batches(rows.values[index[late]], mask[late], 1024, None),
-            )
-
-    def _train(self, train: Batches, validation: Batches) -> None:
-        module = Module(Autoencoder(COLUMNS, self.hidden, self.code), self.learning_rate)
-        best = Best()
-        trainer = lightning.Trainer(
-            callbacks=[best, EarlyStopping("validation_loss", patience=self.patience)],
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            **self.trainer,
-        )
-        trainer.fit(module, train, validation)
-        module.load_state_dict(best.weights)
-        self.net = module.net.cpu().eval()
-        self.history = best.history
+            shuffled = Batches(training, self.batch_size, torch.Generator().manual_seed(seed))
+            self.net = Autoencoder(COLUMNS, self.hidden, self.code)
+            unseen = Batches(held_back, LARGE_BATCH)
+            self.history = train(self.net, shuffled, unseen, self.learning_rate, self.trainer)
+            with torch.no_grad():
+                self.usual = float(self.net(unseen.values)[:, -1].median())
 
     def score(self, context: Context, rows: Value) -> Value:
         assert self.net is not None
         g, steps, width = context.graph, self.window, COLUMNS
-        window, mask = last_steps(g, "autoencoder", rows, width, steps)
-        wide = mask @ np.kron(np.eye(steps), np.ones((1, width)))
-        window = window * wide
-        sequence = g.op("Transpose", g.op("Reshape", window, g.integers([-1, steps, width])), perm=[1, 0, 2])
-        encoded = lstm(g, sequence, self.net.encoder)
-        decoded = lstm(g, linear(encoded, self.net.code), self.net.decoder)
-        written = g.op("Transpose", linear(decoded, self.net.output), perm=[1, 0, 2])
-        error = (g.op("Reshape", written, g.integers([-1, steps * width])) - window) * wide
-        return (error * error).sum(steps * width) / (mask.sum(steps) * float(width))
+        window, mask = last_steps(g, "autoencoder", rows, width + 1, steps)
+        values = window.pick([i for i in range(steps * (width + 1)) if i % (width + 1) < width])
+        elapsed = window.pick([i * (width + 1) + width for i in range(steps)])
+        age = elapsed @ np.tri(steps, k=-1)
+        weight = mask * (age * (-1.0 / FADE_S)).exp()
+        excess = written_surprise(g, values, steps, self.net) - self.usual
+        return (weight * excess).sum(steps) / (weight.sum(steps) + DOUBT).sqrt()
 
     def reference(self, rows: Rows) -> NDArray[np.float64]:
         assert self.net is not None
-        index, mask = windows(rows.values, rows.user, self.window)
         out = np.empty(len(rows))
         with torch.no_grad():
-            for start in range(0, len(rows), 4096):
-                part = slice(start, start + 4096)
-                present = torch.from_numpy(mask[part])
-                window = torch.from_numpy(rows.values[index[part]]) * present[:, :, None]
-                error = ((self.net(window) - window) ** 2).mean(dim=2) * present
-                out[part] = (error.sum(dim=1) / present.sum(dim=1)).numpy()
+            for part, window, mask in in_parts(rows, self.window):
+                elapsed = window[:, :, -1]
+                age = elapsed.sum(dim=1, keepdim=True) - elapsed.cumsum(dim=1)
+                weight = mask * (-age / FADE_S).exp()
+                excess = (weight * (self.net(window) - self.usual)).sum(dim=1)
+                out[part] = (excess / (weight.sum(dim=1) + DOUBT).sqrt()).numpy()
         return out
 
 
-class Batches:
-    """Shuffled batches of windows and masks, without a process or a copy more than needed."""
-
-    def __init__(
-        self, values: NDArray[Any], mask: NDArray[Any], batch: int, generator: torch.Generator | None
-    ) -> None:
-        self.mask = torch.from_numpy(mask.astype(np.float32))
-        self.values = torch.from_numpy(values) * self.mask[:, :, None]
-        self.batch = batch
-        self.generator = generator
-
-    def __len__(self) -> int:
-        return -(-len(self.values) // self.batch)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        count = len(self.values)
-        order = (
-            torch.arange(count) if self.generator is None else torch.randperm(count, generator=self.generator)
-        )
-        for start in range(0, count, self.batch):
-            rows = order[start : start + self.batch]
-            yield self.values[rows], self.mask[rows]
-
-
-def linear(values: Value, layer: nn.Linear) -> Value:
-    """A torch linear layer on the last axis."""
-    out: Value = values @ layer.weight.detach().numpy().T
-    return out + layer.bias.detach().numpy()
-
-
-def lstm(graph: Graph, sequence: Value, layer: nn.LSTM) -> Value:
-    """A torch LSTM layer as an ONNX LSTM: ``[time, n, in]`` to ``[time, n, hidden]``.
-
-    torch orders the gates input, forget, cell, output; ONNX input, output, forget, cell.
-    """
-    hidden = layer.hidden_size
-
-    def gates(name: str) -> NDArray[np.float32]:
-        parts = getattr(layer, name).detach().numpy().reshape(4, hidden, -1)
-        return np.asarray(parts[[0, 3, 1, 2]].reshape(4 * hidden, -1))
-
-    weights, recurrent = gates("weight_ih_l0")[None], gates("weight_hh_l0")[None]
-    bias = np.concatenate([gates("bias_ih_l0"), gates("bias_hh_l0")]).reshape(1, -1)
-    constants = [graph.constant(values) for values in (weights, recurrent, bias)]
-    every = graph.op("LSTM", sequence, *constants, hidden_size=hidden)
-    return graph.op("Squeeze", every, graph.integers([1]))
+def written_surprise(graph: Graph, values: Value, steps: int, net: Autoencoder) -> Value:
+    """[n, steps] what ``net`` makes of the steps of a window ``[n, steps * feature]``."""
+    width = net.features
+    encoded = lstm(graph, sequence(graph, values, steps, width), net.encoder)
+    decoded = lstm(graph, linear(encoded, net.code), net.decoder)
+    mean = flat(graph, linear(decoded, net.mean), steps, width)
+    log_scale = flat(graph, linear(decoded, net.log_scale), steps, width).clip(*LOG_SCALE)
+    error = (values - mean) * (-log_scale).exp()
+    surprise = log_scale + error * error * 0.5
+    return surprise @ np.kron(np.eye(steps), np.full((width, 1), 1.0 / width))
