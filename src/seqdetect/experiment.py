@@ -20,11 +20,12 @@ from seqdetect.bundle.load import session
 from seqdetect.bundle.schema import Parity, Threshold
 from seqdetect.calibration.tail import Tail, fit_tail
 from seqdetect.calibration.threshold import set_thresholds
-from seqdetect.detector import Detector, Rows
+from seqdetect.detector import Detector, Learner, Rows
 from seqdetect.detector.block.normal import Prior
 from seqdetect.detector.compose import rows_graph, step_graph, values_graph
 from seqdetect.detector.graph import Graph
 from seqdetect.events import iso
+from seqdetect.exposure import Exposure
 from seqdetect.metrics.evaluate import evaluate, random_scores
 from seqdetect.prepare import Data
 from seqdetect.score.replay import replay
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 BUDGETS: Final = {"critical": 1.0, "warning": 7.0}
 """False alerts per user-week by tier."""
 PARITY_ROWS: Final = 20_000
-KINDS: Final = ["unknown"]
+UNKNOWN: Final = "unknown"
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,9 @@ class Trained:
     prior: Prior
     tail: Tail
     raw: NDArray[np.float64]
-    """[n] raw scores of every step of the data."""
+    """[n] raw scores of every step of the data; out of fold in the calibration span, where a part learned from it."""
+    kinds: list[str]
+    """Columns of the graph's output ``kind``, "unknown" first."""
     parity: Parity | None
     """None for a research-only detector, which is not exported."""
     state_width: int
@@ -57,8 +60,18 @@ class Trained:
     timing: dict[str, float]
 
 
-def fit(name: str, detector: Detector, data: Data, seed: int, budgets: Mapping[str, float]) -> Trained:
-    """Fit on the clean steps of the training span, calibrate on the calibration span."""
+def fit(
+    name: str,
+    detector: Detector,
+    data: Data,
+    seed: int,
+    budgets: Mapping[str, float],
+    exposure: Exposure | None = None,
+) -> Trained:
+    """Fit on the clean steps of the training span, calibrate on the calibration span.
+
+    A ``Learner`` also learns from incidents up to the end of calibration: labelled ones, and those of ``exposure``.
+    """
     started = time.monotonic()
     training = data.history.until(data.spans.train_end)
     usable, clean = data.usable[: len(training.steps)], data.calibrating
@@ -68,6 +81,7 @@ def fit(name: str, detector: Detector, data: Data, seed: int, budgets: Mapping[s
     rows = _rows(detector, prior, training, data, usable)
     log.info("%s: fitting on %d clean steps", name, int(usable.sum()))
     detector.fit(rows, seed)
+    honest = _learned(name, detector, prior, data, exposure, seed) if isinstance(detector, Learner) else None
     fitted = time.monotonic()
     raw, parity, width = _raw_scores(detector, prior, rows, data)
     timing = {
@@ -75,10 +89,35 @@ def fit(name: str, detector: Detector, data: Data, seed: int, budgets: Mapping[s
         "replay_s": time.monotonic() - fitted,
         "us_per_step": 1e6 * (time.monotonic() - fitted) / max(len(raw), 1),
     }
+    if honest is not None:
+        raw = np.where(data.within(data.spans.calibration), honest, raw)
     tail = fit_tail(raw[clean])
     span = measured(data.spans.calibration)
     thresholds = set_thresholds(frame(data, tail(raw)), data.incidents, span, budgets)
-    return Trained(name, detector, prior, tail, raw, parity, width, thresholds, _labels(data, clean), timing)
+    kinds = [UNKNOWN, *(detector.kinds if isinstance(detector, Learner) else [])]
+    return Trained(
+        name, detector, prior, tail, raw, kinds, parity, width, thresholds, _labels(data, clean), timing
+    )
+
+
+def _learned(
+    name: str, detector: Learner, prior: Prior, data: Data, exposure: Exposure | None, seed: int
+) -> NDArray[np.float64]:
+    """Teach ``detector`` incidents; raw scores of all steps by parts that learned nothing of the step's own user."""
+    assert isinstance(detector, Detector)
+
+    def rows(some: Data) -> NDArray[np.float32]:
+        return _replayed(rows_graph(detector, prior), some.history, some, "rows")[0]
+
+    if exposure is not None:
+        log.info("%s: incidents to learn from, in %d copies of the history", name, exposure.copies)
+        examples = exposure.examples(data, rows, seed)
+        if examples.attack.any():
+            detector.learn(examples, seed)
+        else:
+            log.warning("%s: no incident is labelled or simulated, so it has no head, only its floor", name)
+    steps = data.history.steps
+    return detector.calibrate(Rows(rows(data), steps.user, steps.tick, data.calibrating))
 
 
 def _rows(detector: Detector, prior: Prior, history: History, data: Data, usable: NDArray[np.bool_]) -> Rows:
@@ -162,7 +201,7 @@ def write_bundle(
         lateness_s=lateness_s,
         features=export.columns(*data.inputs),
         thresholds=trained.thresholds,
-        kinds=KINDS,
+        kinds=trained.kinds,
         calibration=trained.calibration,
         parity=trained.parity,
         provenance=provenance,
@@ -179,7 +218,7 @@ def measure(
         rng = np.random.default_rng(seed)
         return evaluate(what, data.incidents, measured(span), use, budgets, rng, data.keys.names)
 
-    calibration = on(data.spans.calibration, scores, thresholds)
+    calibration = on(data.spans.calibration, frame(data, trained.tail(trained.raw)), thresholds)
     chance = random_scores(scores, np.random.default_rng([seed, 99]))
     return {
         "detector": trained.name,

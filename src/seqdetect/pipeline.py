@@ -30,12 +30,14 @@ from seqdetect.alert.lifecycle import AlertBook
 from seqdetect.attack.inject import Injector
 from seqdetect.bundle.load import load
 from seqdetect.events import Tally, chunks
+from seqdetect.metrics.confusion import Guesses, confusions
 from seqdetect.prepare import Data, prepare
 from seqdetect.report import figure
 from seqdetect.score.checkpoint import save
 from seqdetect.score.engine import Engine, Scored
 from seqdetect.score.writer import SCHEMA, table
 from seqdetect.scorer import score_stream
+from seqdetect.sequence.split import measured
 from seqdetect.sink.jsonl import JsonlSink
 
 log = logging.getLogger(__name__)
@@ -90,6 +92,7 @@ def data_of(config: DictConfig) -> Data:
             config.tick_s,
             injector_of(config.attack),
             config.seed,
+            config.key,
         )
     return _prepared[name]
 
@@ -104,7 +107,9 @@ def injector_of(config: DictConfig) -> Injector | None:
 def _key(config: DictConfig) -> str:
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
-    return json.dumps([resolved[key] for key in ("source", "attack", "split", "tick_s", "seed")], default=str)
+    return json.dumps(
+        [resolved[key] for key in ("source", "attack", "split", "tick_s", "seed", "key")], default=str
+    )
 
 
 def run_once(name: str, config: DictConfig, data: Data, out: Path, run_id: str) -> dict[str, Any]:
@@ -112,36 +117,47 @@ def run_once(name: str, config: DictConfig, data: Data, out: Path, run_id: str) 
     out.mkdir(parents=True, exist_ok=True)
     budgets = {str(tier): float(budget) for tier, budget in config.budgets.items()}
     detector = hydra.utils.instantiate(config.detector, _convert_="all")
-    trained = experiment.fit(name, detector, data, int(config.seed), budgets)
+    exposure = hydra.utils.instantiate(config.exposure, _convert_="all")
+    trained = experiment.fit(name, detector, data, int(config.seed), budgets, exposure)
     origin = tracking.provenance(data.fingerprint, int(config.seed)) | {"run_id": run_id}
+    guesses = None
     if detector.research_only is None:
         experiment.write_bundle(trained, data, out / rundir.BUNDLE, float(config.lateness_s), origin)
-        scores, speed = stream(data, out)
+        scores, guesses, speed = stream(data, out)
         trained.timing.update(speed)
     else:
         scores = experiment.frame(data, trained.tail(trained.raw))
     log.info("%s: measuring", name)
     metrics = experiment.measure(trained, data, scores, budgets, int(config.seed)) | {"provenance": origin}
+    if guesses is not None and data.incidents is not None:
+        thresholds = {tier: one.value for tier, one in trained.thresholds.items()}
+        span = measured(data.spans.test)
+        metrics["test"]["confusion"] = confusions(scores, data.incidents, span, thresholds, guesses)
     (out / rundir.METRICS).write_text(json.dumps(metrics, indent=1))
     rundir.write_context(out, data)
     return metrics
 
 
-def stream(data: Data, out: Path) -> tuple[pd.DataFrame, dict[str, float]]:
+def stream(data: Data, out: Path) -> tuple[pd.DataFrame, Guesses, dict[str, float]]:
     """Stream all events through the exported bundle, with empty state at first, as a deployment would.
 
     Writes the scores of calibration and test, the alerts of the test span and the checkpoint at the end. Gives
-    the scores of all steps, and the speed.
+    the scores of all steps, what those at warning or above were taken for, and the speed.
     """
     bundle = load(out / rundir.BUNDLE)
     engine = Engine(bundle, Tally())
     parts: list[pa.Table] = []
+    kinds: dict[tuple[str, int], str] = {}
     started = time.monotonic()
     book = AlertBook(bundle.metadata)
     sink = JsonlSink(out / rundir.ALERTS)
 
     def keep_part(scored: Scored) -> None:
         parts.append(table(scored))
+        kinds.update(
+            ((scored.names[scored.user[row]], int(scored.tick[row])), kind)
+            for row, kind in scored.kind.items()
+        )
 
     log.info("streaming %d events through the bundle", data.events.num_rows)
     score_stream(engine, chunks(data.events), book, [sink], keep_part, _Progress(data.events.num_rows))
@@ -157,7 +173,7 @@ def stream(data: Data, out: Path) -> tuple[pd.DataFrame, dict[str, float]]:
         "events_per_s": data.events.num_rows / seconds,
         "steps_per_s": scores.num_rows / seconds,
     }
-    return frame, speed
+    return frame, Guesses(bundle.metadata.kinds, kinds), speed
 
 
 def write_scores(scores: pa.Table, data: Data, out: Path) -> None:

@@ -20,12 +20,15 @@ from seqdetect.events import MICROSECONDS, Tally
 from seqdetect.sequence.requests import Keys
 from seqdetect.sequence.split import Spans, Split
 from seqdetect.sequence.stream import History, fill, history, neutral_values
+from seqdetect.service import SERVICE, as_service
 from seqdetect.source import Source
 
 log = logging.getLogger(__name__)
 APART_US: Final = 30 * 86_400 * MICROSECONDS
 """A silence this long parts a file's events into pieces; a piece of few events is a broken clock's."""
 KEY: Final = "user_id"
+USER: Final = "user"
+"""Every user is a sequence of its own; the other choice is ``SERVICE``, all events as one sequence."""
 LEAST_PIECE: Final = 100
 TEST_VARIES: Final = (0.7, 1.4)
 """Range of the factor on attack sizes in the test span: the calibration span never shows the exact same attacks."""
@@ -48,6 +51,8 @@ class Data:
     tick_s: float
     key: str = KEY
     """Column that told users apart: the one by which the bundle will, too."""
+    stated_inputs: tuple[NDArray[np.float32], NDArray[np.bool_]] | None = None
+    """The ``inputs`` of the data set that this one is a copy of, if it is one."""
 
     @cached_property
     def fingerprint(self) -> str:
@@ -57,6 +62,8 @@ class Data:
     @cached_property
     def inputs(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Neutral value and presence of every feature in the training span."""
+        if self.stated_inputs is not None:
+            return self.stated_inputs
         return neutral_values(self.history.until(self.spans.train_end).steps.features)
 
     @cached_property
@@ -122,9 +129,19 @@ class Data:
 
 
 def prepare(
-    source: Source, split: Split, tick_s: float = 10.0, injector: Injector | None = None, seed: int = 0
+    source: Source,
+    split: Split,
+    tick_s: float = 10.0,
+    injector: Injector | None = None,
+    seed: int = 0,
+    key: str = USER,
 ) -> Data:
-    """Read, order, label, attack and featurise. Raises ``ValueError`` where there is nothing to work on."""
+    """Read, order, label, attack and featurise. Raises ``ValueError`` where there is nothing to work on.
+
+    ``key`` is ``USER`` or ``SERVICE``; users are attacked either way, and counted as one only then.
+    """
+    if key not in (USER, SERVICE):
+        raise ValueError(f"key is {key!r}; a sequence is what one {USER!r} does, or the whole {SERVICE!r}")
     tally = Tally()
     name = type(source).__name__
     log.info("reading %s", name)
@@ -143,12 +160,15 @@ def prepare(
         _name_idle(incidents, table)
     if injector is not None:
         table, incidents = _attack(table, incidents, spans, injector, seed)
+    column = str(getattr(source, "key", KEY))  # a source of one kind of traffic has no choice of keys
+    if key == SERVICE:
+        column = SERVICE
+        table, incidents = as_service(table, incidents)
     log.info(
         "%d events of %d users: computing steps", table.num_rows, len(pc.unique(table.column("user_id")))
     )
     steps, keys = history(table, tick_s, Tally())
-    key = str(getattr(source, "key", KEY))  # a source of one kind of traffic has no choice of keys
-    return Data(name, table, incidents, spans, steps, keys, tally, tick_s, key)
+    return Data(name, table, incidents, spans, steps, keys, tally, tick_s, column)
 
 
 def settle(table: pa.Table, tally: Tally) -> pa.Table:

@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 import seqdetect.detector
 from conftest import START_US, traffic
 from seqdetect.bundle.load import session
-from seqdetect.detector import Detector, Rows
+from seqdetect.detector import Detector, Examples, Learner, Rows
 from seqdetect.detector.block.normal import Prior
 from seqdetect.detector.compose import rows_graph, step_graph, values_graph
 from seqdetect.events import MICROSECONDS, Tally, concat, conform
@@ -41,9 +41,12 @@ SMALL: dict[str, dict[str, Any]] = {
         "fit_windows": 2_000,
         "trainer": {"max_epochs": 2, "accelerator": "cpu"},
     },
+    "learned_evidence": {"head": {"rounds": 2, "epochs": 4}, "folds": 2},
     "ocsvm": {"references": 300},
 }
 """Settings that keep a fit short; the promises must hold for any."""
+WRAPS = {"adapted": {"inner": "iforest"}, "learned_evidence": {"floor": "static_threshold"}}
+"""Detectors around another: the argument that takes it, and the one that they are checked with here."""
 WARM_UP_US = 2 * 3600 * MICROSECONDS
 BURST_US = START_US + 36 * 3600 * MICROSECONDS
 BURST_TICKS = 12
@@ -143,7 +146,7 @@ def other() -> Material:
 def trained(request: pytest.FixtureRequest, material: Material) -> Trained:
     detector = _new(request.param)
     rows = material.rows(detector)
-    detector.fit(rows, 0)
+    _fit(detector, rows, material.burst)
     reference = detector.reference(rows)
     if detector.research_only:
         return Trained(request.param, detector, rows, reference, reference, None)
@@ -153,7 +156,24 @@ def trained(request: pytest.FixtureRequest, material: Material) -> Trained:
 
 
 def _new(name: str) -> Detector:
-    return DETECTORS[name](**SMALL.get(name, {}))
+    wrapped = {argument: _new(inner) for argument, inner in WRAPS.get(name, {}).items()}
+    return DETECTORS[name](**SMALL.get(name, {}), **wrapped)
+
+
+def _fit(detector: Detector, rows: Rows, burst: NDArray[np.bool_]) -> None:
+    """Fit on the usable rows; one that learns incidents is shown the burst, ten steps at a time."""
+    detector.fit(rows, 0)
+    if not isinstance(detector, Learner):
+        return
+    shown = rows.usable | burst
+    group = (rows.user * 10_000 + np.arange(len(rows)) // 10)[shown]
+    names, first, bag = np.unique(group, return_index=True, return_inverse=True)
+    attack = np.zeros(len(names), bool)
+    attack[bag[burst[shown]]] = True
+    kind = np.where(attack, "flood", "").astype(object)
+    user = rows.user[shown][first].astype(np.int64)
+    detector.learn(Examples(rows.values[shown], bag, kind, user, np.ones(len(names))), 0)
+    detector.calibrate(rows)
 
 
 def test_the_folder_holds_detectors() -> None:
@@ -162,7 +182,7 @@ def test_the_folder_holds_detectors() -> None:
 
 def test_same_seed_same_scores(trained: Trained, material: Material) -> None:
     again = _new(trained.name)
-    again.fit(trained.rows, 0)
+    _fit(again, trained.rows, material.burst)
     np.testing.assert_array_equal(again.reference(trained.rows), trained.reference)
     if not trained.detector.research_only:
         models = [step_graph(one, material.prior, None)[0] for one in (again, trained.detector)]
@@ -171,7 +191,7 @@ def test_same_seed_same_scores(trained: Trained, material: Material) -> None:
 
 def test_training_shapes_the_scores(trained: Trained, other: Material) -> None:
     elsewhere = _new(trained.name)
-    elsewhere.fit(other.rows(elsewhere), 0)
+    _fit(elsewhere, other.rows(elsewhere), other.burst)
     assert not np.allclose(elsewhere.reference(trained.rows), trained.reference, rtol=1e-3)
 
 
@@ -221,13 +241,22 @@ def test_rows_do_not_see_each_other(trained: Trained, material: Material, sizes:
 def test_one_yaml_builds_it(trained: Trained) -> None:
     target = f"seqdetect.detector.{trained.name}.{type(trained.detector).__name__}"
     files = [p for p in (CONFIGS / "detector").glob("*.yaml") if OmegaConf.load(p)["_target_"] == target]
-    assert [path.stem for path in files] == [trained.name]
-    fields = {field.name: field for field in dataclasses.fields(DETECTORS[trained.name]) if field.init}  # type: ignore[arg-type]
-    assert set(OmegaConf.load(files[0])) == set(fields) - {"research_only"} | {"_target_"}
+    stems = [path.stem for path in files]
+    variants = [stem.removesuffix(f"_{trained.name}") for stem in stems if stem != trained.name]
+    assert stems
+    assert all(variant in DETECTORS for variant in variants)
+    for stem in stems:
+        _builds_the_defaults(stem, DETECTORS[trained.name])
+
+
+def _builds_the_defaults(stem: str, made: Callable[..., Detector]) -> None:
+    fields = {field.name: field for field in dataclasses.fields(made) if field.init}  # type: ignore[arg-type]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        built = instantiate(compose(overrides=[f"+detector={trained.name}", "+trainer=cpu"]).detector)
+        config = compose(overrides=[f"+detector={stem}", "+trainer=cpu"]).detector
+        built = instantiate(config)
+    assert set(config) == set(fields) - {"research_only"} | {"_target_"}
     for name, field in fields.items():
         if field.default is not dataclasses.MISSING:
             value = getattr(built, name)
             value = tuple(value) if isinstance(field.default, tuple) else value
-            assert value == field.default, f"{files[0].name}: {name} is not the class's default"
+            assert value == field.default, f"{stem}.yaml: {name} is not the class's default"

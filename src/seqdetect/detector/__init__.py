@@ -8,7 +8,7 @@ the user's context before it and the calibrated tail after it, is added by ``det
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,35 @@ class Rows:
         return Rows(self.values[rows], self.user[rows], self.tick[rows], self.usable[rows])
 
 
+@dataclass(frozen=True)
+class Examples:
+    """Steps of labelled time in bags: an incident as one user felt it, or an hour of a user's clean time."""
+
+    values: NDArray[np.float32]
+    """[n, D] rows of the detector that learns."""
+    bag: NDArray[np.int64]
+    """[n] which bag a step is of, 0 to ``b - 1``, each at least once."""
+    kind: NDArray[np.object_]
+    """[b] the attack's kind; empty for clean time, benign kinds included."""
+    user: NDArray[np.int64]
+    """[b] row of the key table."""
+    weight: NDArray[np.float64]
+    """[b]"""
+
+    @property
+    def attack(self) -> NDArray[np.bool_]:
+        """[b] which bags are attacks."""
+        return np.asarray(self.kind != "", bool)
+
+    def take(self, bags: NDArray[np.bool_]) -> Examples:
+        """The bags of a mask ``[b]``, numbered anew."""
+        rows, number = bags[self.bag], np.cumsum(bags) - 1
+        return Examples(
+            self.values[rows], number[self.bag[rows]], self.kind[bags], self.user[bags], self.weight[bags]
+        )
+
+
+@runtime_checkable
 class Detector(Protocol):
     """Higher scores are more anomalous."""
 
@@ -58,6 +87,28 @@ class Detector(Protocol):
 
     def reference(self, rows: Rows) -> NDArray[np.float64]:
         """Raw scores [n] of whole sequences from an empty state, by the trained model itself, without the graph."""
+        ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """What a detector has that learns from incidents too, after ``fit`` on clean rows and before it is exported."""
+
+    def learn(self, examples: Examples, seed: int) -> None:
+        """Learn to tell attacks from clean time; copies that did without some users are kept for ``calibrate``."""
+        ...
+
+    def calibrate(self, rows: Rows) -> NDArray[np.float64]:
+        """Bring its parts to one scale, and score by parts that learned nothing of the row's own user [n].
+
+        ``rows`` are whole sequences, of which the usable steps are clean calibration time. Thresholds and the
+        choice of a champion rest on these out-of-fold scores: those of the finished detector would flatter it.
+        """
+        ...
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds it guesses at; its graph's output ``kind`` has one more column, before them."""
         ...
 
 

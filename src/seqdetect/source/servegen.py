@@ -29,9 +29,10 @@ class ServeGen:
     """Clients of ``pool`` between day ``start_day`` and ``days`` later, sampled from the tables in ``path``.
 
     ``path`` is a folder with ``windows.parquet`` and ``lengths.parquet``. A client qualifies when it has
-    token counts and traffic on each day of the first half of the span (where a detector trains) and on the
-    last day; nothing else about it is looked at. Of those, ``clients`` are drawn by ``seed`` (all, where
-    None or fewer). A client keeps its requests whichever others are drawn with it.
+    token counts and, where ``steady``, traffic on each day of the first half of the span (where a detector
+    trains) and on the last day; otherwise any traffic in the span is enough, so that clients come and go.
+    Of those, ``clients`` are drawn by ``seed`` (all, where None or fewer). A client keeps its requests
+    whichever others are drawn with it.
 
     ``max_rate`` (requests/s) bounds each client's mean rate over its active windows: busier clients are
     thinned by one factor for the whole span, which keeps the shape in time. Within a window, requests
@@ -46,6 +47,7 @@ class ServeGen:
     start_day: int = 0
     days: float = 4.0
     max_rate: float = 0.2
+    steady: bool = True
     seed: int = 0
     epoch: str = "2025-01-06T00:00:00Z"
 
@@ -105,15 +107,21 @@ class ServeGen:
 
     def _chosen(self, windows: pd.DataFrame, lengths: pd.DataFrame) -> list[int]:
         """Client numbers, rising. Raises ``ValueError`` where none qualifies."""
+        known = set(lengths.client.unique())
+        if not self.steady:
+            return self._drawn(sorted(known & set(windows.client.unique())))
         days = int(np.ceil(self.days))
         wanted = {*range((days + 1) // 2), days - 1}
         day = windows.window_start_s // DAY_S - self.start_day
         present = day[day.isin(wanted)].groupby(windows.client).nunique() == len(wanted)
-        qualified = sorted(set(present[present].index) & set(lengths.client.unique()))
+        qualified = sorted(set(present[present].index) & known)
         if not qualified:
             raise ValueError(
                 f"no client of {self.pool} has traffic on days {sorted(wanted)} from {self.start_day}"
             )
+        return self._drawn(qualified)
+
+    def _drawn(self, qualified: list[int]) -> list[int]:
         order = np.random.default_rng(self.seed).permutation(qualified)
         return sorted(int(client) for client in order[: self.clients])
 

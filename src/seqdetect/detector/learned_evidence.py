@@ -1,0 +1,127 @@
+"""Evidence over time scales, read by a head that learned from incidents, over a floor that needs none."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqdetect.calibration.tail import Tail, fit_tail
+from seqdetect.detector import Detector, Examples, Rows
+from seqdetect.detector.block.context import Context
+from seqdetect.detector.block.evidence import COLUMNS, WIDTH, evidence
+from seqdetect.detector.compose import write_tail
+from seqdetect.detector.graph import Value
+from seqdetect.detector.incident_head import IncidentHead, Squash, Written
+
+log = logging.getLogger(__name__)
+SCALES: Final = tuple(sorted({column.scale_s for column in COLUMNS}))
+NO_TAIL: Final = Tail(np.zeros(1), np.zeros(1), 1.0)
+
+
+@dataclass
+class LearnedEvidence:
+    """Score: the larger of the floor's and the head's tail probability on clean time, as minus decimal logarithms.
+
+    The floor is any unsupervised detector. It keeps what the head was never shown from being missed altogether; the
+    head can only add, since the budget is set on the maximum.
+    """
+
+    floor: Detector
+    head: dict[str, Any] = field(default_factory=dict)
+    """Settings of the ``IncidentHead``."""
+    folds: int = 3
+    """Parts that the users are split into for calibration."""
+    research_only: str | None = None
+    squash: Squash | None = field(default=None, init=False)
+    whole: IncidentHead | None = field(default=None, init=False)
+    """Learned from all users; None until there are incidents to learn from."""
+    parts: list[IncidentHead] = field(default_factory=list, init=False)
+    """Each learned from the users of all folds but its own."""
+    fold: dict[int, int] = field(default_factory=dict, init=False)
+    floor_tail: Tail = field(default=NO_TAIL, init=False)
+    head_tail: Tail = field(default=NO_TAIL, init=False)
+    slope: NDArray[np.float64] = field(default_factory=lambda: np.zeros(WIDTH), init=False)
+
+    def rows(self, context: Context) -> Value:
+        """[n, D] the evidence, then the floor's rows."""
+        return context.graph.concat(evidence(context), self.floor.rows(context))
+
+    def fit(self, rows: Rows, seed: int) -> None:
+        self.floor.fit(_floor_rows(rows), seed)
+        self.squash = Squash.of(rows.values[rows.usable, :WIDTH])
+
+    def learn(self, examples: Examples, seed: int) -> None:
+        """Learn the head from all users, and once more without each fold of them."""
+        assert self.squash is not None
+        examples = Examples(
+            examples.values[:, :WIDTH], examples.bag, examples.kind, examples.user, examples.weight
+        )
+        self.whole = self._head(examples, seed)
+        self.whole.fit_kinds(examples, seed)
+        self.slope = self.whole.slope(examples.values[examples.attack[examples.bag]])
+        users = np.random.default_rng(seed).permutation(np.unique(examples.user))
+        self.fold = {int(user): number % self.folds for number, user in enumerate(users)}
+        own = np.array([self.fold[int(user)] for user in examples.user])
+        self.parts = []
+        for number in range(self.folds):
+            log.info("head without the users of fold %d of %d", number + 1, self.folds)
+            rest = examples.take(own != number)
+            able = rest.attack.any() and not rest.attack.all()
+            self.parts.append(self._head(rest, seed) if able else self.whole)
+
+    def _head(self, examples: Examples, seed: int) -> IncidentHead:
+        assert self.squash is not None
+        head = IncidentHead(**self.head)
+        head.fit(examples, self.squash, seed)
+        return head
+
+    def calibrate(self, rows: Rows) -> NDArray[np.float64]:
+        floor = self.floor.reference(_floor_rows(rows))
+        self.floor_tail = fit_tail(floor[rows.usable])
+        score = self.floor_tail(floor)
+        if self.whole is None:
+            return score
+        logits = np.empty(len(rows))
+        own = np.array([self.fold.get(user, 0) for user in range(int(rows.user.max()) + 1)])[rows.user]
+        for number, head in enumerate(self.parts):
+            logits[own == number] = head.logits(rows.values[own == number, :WIDTH])
+        self.head_tail = fit_tail(logits[rows.usable])
+        return np.maximum(score, self.head_tail(logits))
+
+    def score(self, context: Context, rows: Value) -> Value:
+        graph = context.graph
+        last = rows.columns(WIDTH, np.iinfo(np.int64).max)
+        floor = write_tail(graph, self.floor.score(context, last), self.floor_tail)
+        if self.whole is None:
+            return floor
+        written = self.whole.write(rows.columns(0, WIDTH))
+        if self.whole.kinds:
+            graph.output("kind", self.whole.write_kinds(written.hidden), 1 + len(self.whole.kinds))
+        graph.output("scale", self._scale(written), 1)
+        return floor.clip(low=write_tail(graph, written.logit, self.head_tail))
+
+    def _scale(self, written: Written) -> Value:
+        """[n, 1] the time constant (seconds) whose columns speak most for an incident, by the head's mean slope."""
+        parts = np.array([[column.scale_s == scale for scale in SCALES] for column in COLUMNS])
+        graph = written.inputs.graph
+        says = written.inputs @ (parts * self.slope[:, None])
+        return graph.op("Gather", graph.constant(SCALES), graph.op("ArgMax", says, axis=1, keepdims=1))
+
+    def reference(self, rows: Rows) -> NDArray[np.float64]:
+        floor = self.floor_tail(self.floor.reference(_floor_rows(rows)))
+        if self.whole is None:
+            return floor
+        return np.maximum(floor, self.head_tail(self.whole.logits(rows.values[:, :WIDTH])))
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds it guesses at; the graph's output ``kind`` has "unknown" before them."""
+        return [] if self.whole is None else self.whole.kinds
+
+
+def _floor_rows(rows: Rows) -> Rows:
+    return Rows(rows.values[:, WIDTH:], rows.user, rows.tick, rows.usable)

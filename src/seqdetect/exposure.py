@@ -1,0 +1,194 @@
+"""Incidents to learn from: those that are labelled, and many simulated in copies of the clean history.
+
+Outlier exposure (Hendrycks et al., arXiv:1812.04606): a detector shown many sorts of anomalies also finds others.
+Each copy is the history up to the end of calibration with incidents of its own; nothing later is ever looked at.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from seqdetect.attack.inject import Injector
+from seqdetect.detector import Examples
+from seqdetect.events import MICROSECONDS, Tally
+from seqdetect.incidents import is_benign
+from seqdetect.prepare import Data
+from seqdetect.sequence.stream import history
+
+log = logging.getLogger(__name__)
+Floats = NDArray[np.float32]
+HOUR_US: Final = 3600 * MICROSECONDS
+WARM_UP_US: Final = 12 * HOUR_US
+"""Users need some past of their own before their time teaches anything; at most a quarter of the training span."""
+TICK_GRACE_US: Final = 10 * MICROSECONDS
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """How many copies of the history to attack, and how hard. ``copies = 0`` learns from the labels alone."""
+
+    injector: Injector | None = None
+    copies: int = 8
+    vary: tuple[float, float] = (0.5, 1.6)
+    """Range of the factor on attack sizes: wider than any span that is measured."""
+    without: Sequence[str] = ()
+    """Kinds never to learn from, labelled or simulated: to see how a kind nobody labelled is found."""
+    attack_steps: int = 32
+    """Steps kept of an incident, drawn at random."""
+    clean_steps: int = 96
+    """Steps kept of a user's clean hour."""
+    copied_share: float = 0.125
+    """Share of the clean hours of a copy that are kept: most are as they were in the original."""
+    clean_weight: float = 3.0
+    """Weight of a user's clean hour of the original beside one in a copy."""
+
+    def examples(self, data: Data, rows: Callable[[Data], Floats], seed: int) -> Examples:
+        """Bags from the labelled data and from all copies. ``rows`` gives a detector's rows [n, D] of a data set."""
+        past = _past(data)
+        gathered = _Gathered(self, data, np.random.default_rng([seed, 7]))
+        gathered.add(past, rows(past), original=True)
+        for number, copy in enumerate(self._copies(past, seed)):
+            gathered.add(copy, rows(copy), original=False)
+            log.info("copy %d of %d: %d incident rows so far", number + 1, self.copies, gathered.incidents)
+        return gathered.examples()
+
+    def _copies(self, past: Data, seed: int) -> Iterator[Data]:
+        if self.injector is None or not self.injector.attacks:
+            return
+        start, end = _taught(past)
+        for number in range(self.copies):
+            rng = np.random.default_rng([seed, 11, number])
+            table, added = self.injector.inject(past.events, start, end, rng, vary=self.vary)
+            added["incident_id"] = [f"copy-{number}-{one}" for one in added["incident_id"]]
+            known = [] if past.incidents is None else [past.incidents]
+            yield _data(past, table, pd.concat([*known, added], ignore_index=True))
+
+
+def _past(data: Data) -> Data:
+    """The same data as they stood at the end of calibration."""
+    times = data.events.column("timestamp").cast(pa.int64())
+    table = data.events.filter(pc.less(times, data.spans.calibration_end))
+    return _data(data, table, data.incidents)
+
+
+def _data(like: Data, table: pa.Table, incidents: pd.DataFrame | None) -> Data:
+    steps, keys = history(table, like.tick_s, Tally())
+    return Data(
+        like.source, table, incidents, like.spans, steps, keys, Tally(), like.tick_s, like.key, like.inputs
+    )
+
+
+def _taught(data: Data) -> tuple[int, int]:
+    start, end = data.spans.train
+    return start + min(WARM_UP_US, (end - start) // 4), data.spans.calibration_end
+
+
+@dataclass
+class _Gathered:
+    """Bags so far."""
+
+    exposure: Exposure
+    data: Data
+    rng: np.random.Generator
+    parts: list[Examples] = field(default_factory=list)
+    incidents: int = 0
+
+    def add(self, data: Data, values: Floats, original: bool) -> None:
+        """The bags of one data set, whose rows are ``values``."""
+        steps = data.history.steps
+        start, end = _taught(data)
+        inside = (steps.tick > start) & (steps.tick <= end)
+        attack, benign = _incident_rows(data)
+        hour = steps.user.astype(np.int64) * 1_000_000 + steps.tick // HOUR_US
+        labelled = (
+            data.incidents if data.incidents is not None else pd.DataFrame({"kind": [], "incident_id": []})
+        )
+        kind = labelled["kind"].astype(str).to_numpy(object)
+        wanted = inside & (attack >= 0)
+        wanted[wanted] = ~np.isin(kind[attack[wanted]], list(self.exposure.without))
+        size = labelled.groupby("incident_id")["kind"].transform("size").to_numpy(np.float64)
+        self._bags(data, values, np.flatnonzero(wanted), attack, self.exposure.attack_steps, kind, size**-0.5)
+        clean = inside & data.clean
+        share, weight = (1.0, self.exposure.clean_weight) if original else (self.exposure.copied_share, 1.0)
+        for chosen, part in ((benign >= 0, 1.0 if not original else share), (benign < 0, share)):
+            hours = np.unique(hour[clean & chosen])
+            kept = self.rng.permutation(hours)[: round(part * len(hours))]
+            rows = np.flatnonzero(clean & chosen & np.isin(hour, kept))
+            self._bags(data, values, rows, hour, self.exposure.clean_steps, None, np.array([weight]))
+
+    def _bags(
+        self,
+        data: Data,
+        values: Floats,
+        rows: NDArray[np.int64],
+        group: NDArray[np.int64],
+        limit: int,
+        kind: NDArray[np.object_] | None,
+        weight: NDArray[np.float64],
+    ) -> None:
+        """Bags of ``rows`` by their ``group`` [n], at most ``limit`` steps each; clean where no ``kind`` is given."""
+        if not len(rows):
+            return
+        rows = rows[_thinned(group[rows], limit, self.rng)]
+        names, first, bag = np.unique(group[rows], return_index=True, return_inverse=True)
+        place = {name: number for number, name in enumerate(self.data.keys.names)}
+        user = np.array(
+            [place[data.keys.names[one]] for one in data.history.steps.user[rows[first]]], np.int64
+        )
+        kinds = np.full(len(names), "", object) if kind is None else kind[names]
+        weights = np.broadcast_to(weight, len(names)) if kind is None else weight[names]
+        self.parts.append(
+            Examples(values[rows], bag.astype(np.int64), kinds, user, weights.astype(np.float64))
+        )
+        self.incidents += 0 if kind is None else len(names)
+
+    def examples(self) -> Examples:
+        """All bags in one."""
+        offset = np.cumsum([0, *(len(part.kind) for part in self.parts)])
+        return Examples(
+            np.concatenate([part.values for part in self.parts]),
+            np.concatenate([part.bag + first for part, first in zip(self.parts, offset[:-1], strict=True)]),
+            np.concatenate([part.kind for part in self.parts]),
+            np.concatenate([part.user for part in self.parts]),
+            np.concatenate([part.weight for part in self.parts]),
+        )
+
+
+def _thinned(group: NDArray[np.int64], limit: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Places of at most ``limit`` members of each group, drawn at random, in order."""
+    order = rng.permutation(len(group))
+    order = order[np.argsort(group[order], kind="stable")]
+    ranked = group[order]
+    position = np.arange(len(ranked)) - np.searchsorted(ranked, ranked, side="left")
+    return np.sort(order[position < limit])
+
+
+def _incident_rows(data: Data) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """[n] for each step the incident row it lies in, attacks and benign kinds apart; -1 in none."""
+    steps = data.history.steps
+    attack, benign = np.full(len(steps), -1), np.full(len(steps), -1)
+    if data.incidents is None:
+        return attack, benign
+    place = {name: number for number, name in enumerate(data.keys.names)}
+    order = np.argsort(steps.user, kind="stable")
+    begin = np.searchsorted(steps.user[order], np.arange(len(place) + 1))
+    known = data.incidents
+    columns = zip(
+        known["user_id"].astype(str), known["start"], known["end"], is_benign(known["kind"]), strict=True
+    )
+    for number, (name, start, end, harmless) in enumerate(columns):
+        if name not in place:
+            continue
+        mine = order[begin[place[name]] : begin[place[name] + 1]]
+        during = mine[(steps.tick[mine] > start) & (steps.tick[mine] <= end + TICK_GRACE_US)]
+        (benign if harmless else attack)[during] = number
+    return attack, benign
