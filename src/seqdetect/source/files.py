@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from seqdetect.events import Tally, chunks
+from seqdetect.service import SERVICE, as_one
 from seqdetect.source.merge import Part, merge, times
 from seqdetect.source.parse import Block, csv, jsonl, parquet
 from seqdetect.source.parse.header import KEY, Layout
@@ -55,7 +56,8 @@ class Files:
         """Nothing is opened yet.
 
         ``events`` are paths, globs, or ``-`` for stdin; ``incidents`` is one path. ``key`` names the column
-        that tells users apart; without it and without any of its aliases a file is one user, ``all``.
+        that tells users apart; without it and without any of its aliases a file is one user, ``all``. The
+        key ``service`` is no column: whoever sent them, all events are those of one user of that name.
         ``columns`` maps our column names to the files'. Times without a zone are in ``timezone``. Numbers
         count from ``epoch`` (a time; then in seconds) or from 1970, in ``timestamp_unit`` or in the unit of
         their magnitude. ``chunk_rows`` bounds the rows of a batch, and those held per open file.
@@ -68,7 +70,7 @@ class Files:
         self.key = key
         self._events = events
         self._incidents = incidents
-        self._layout = Layout(key=key, columns=dict(columns or {}), clock=clock)
+        self._layout = _layout(key, dict(columns or {}), clock)
         self._chunk_rows = chunk_rows
 
     def read(self, tally: Tally) -> Iterator[pa.Table]:
@@ -142,12 +144,18 @@ def form(path: str) -> str | None:
     return found
 
 
+def _layout(key: str, columns: Mapping[str, str], clock: Clock) -> Layout:
+    if key == SERVICE:  # rows without a user count, too
+        return Layout(columns=columns, clock=clock, lone_user=SERVICE, empty_user=SERVICE)
+    return Layout(key=key, columns=columns, clock=clock)
+
+
 def _batches(path: str, layout: Layout, chunk_rows: int, tally: Tally) -> Iterator[pa.Table]:
     seen = 0
     for block in _blocks(path, layout, chunk_rows):
         seen += len(block.numbers) + len(block.malformed)
         table = accept(block, layout, tally)
-        yield from chunks(table, chunk_rows)
+        yield from chunks(as_one(table) if layout.lone_user == SERVICE else table, chunk_rows)
     if not seen:
         LOG.warning("%s holds no events", "stdin" if path == STDIN else path)
 
