@@ -20,7 +20,11 @@ RULE_OF_THREE: Final = 3.0
 def set_thresholds(
     scores: pd.DataFrame, incidents: pd.DataFrame | None, span: tuple[int, int], budgets: Mapping[str, float]
 ) -> dict[str, Threshold]:
-    """The lowest threshold per tier that keeps the clean calibration minutes within the budget.
+    """The lowest threshold per tier that, with ``CONFIDENCE``, keeps false alerts within the budget.
+
+    So many episodes are allowed in the clean calibration minutes that even their upper bound is within it: what held
+    on one day by luck does not hold on the next. Where so little time is known that not even a day without an alert
+    would prove the budget, none is allowed: the strictest threshold that the data can speak for.
 
     ``scores`` has the columns user_id, timestamp (the tick's end), score; ``span`` is [start, end) in
     microseconds; ``budgets`` are false alerts per user-week. Raises ``ValueError`` where nothing was scored.
@@ -33,7 +37,8 @@ def set_thresholds(
         )
     out = {}
     for name, budget in budgets.items():
-        value = curve.best_threshold(budget)
+        weeks = curve.exposure_user_weeks
+        value = curve.best_threshold(allowed_episodes(budget * weeks) / weeks)
         episodes = int(false_alert_episodes(grid, value).sum())
         bound = poisson_upper_bound(episodes) / curve.exposure_user_weeks
         out[name] = Threshold(
@@ -46,6 +51,14 @@ def set_thresholds(
             statement=_statement(episodes, curve.exposure_user_weeks, budget, bound),
         )
     return out
+
+
+def allowed_episodes(expected: float, confidence: float = CONFIDENCE) -> int:
+    """The most events whose upper bound is at most ``expected``; 0 where there is none."""
+    most = 0
+    while poisson_upper_bound(most + 1, confidence) <= expected:
+        most += 1
+    return most
 
 
 def poisson_upper_bound(events: int, confidence: float = CONFIDENCE) -> float:
