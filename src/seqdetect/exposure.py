@@ -34,7 +34,10 @@ TICK_GRACE_US: Final = 10 * MICROSECONDS
 
 @dataclass(frozen=True)
 class Exposure:
-    """How many copies of the history to attack, and how hard. ``copies = 0`` learns from the labels alone."""
+    """How many copies of the history to attack, and how hard. ``copies = 0`` learns from the labels alone.
+
+    Labelled incidents are in every copy, too: what happened here weighs as much as so many that might.
+    """
 
     injector: Injector | None = None
     copies: int = 8
@@ -115,8 +118,9 @@ class _Gathered:
         kind = labelled["kind"].astype(str).to_numpy(object)
         wanted = inside & (attack >= 0)
         wanted[wanted] = ~np.isin(kind[attack[wanted]], list(self.exposure.without))
-        size = labelled.groupby("incident_id")["kind"].transform("size").to_numpy(np.float64)
-        self._bags(data, values, np.flatnonzero(wanted), attack, self.exposure.attack_steps, kind, size**-0.5)
+        # an incident of many users is one incident, if a large one
+        weight = labelled.groupby("incident_id")["kind"].transform("size").to_numpy(np.float64) ** -0.5
+        self._bags(data, values, np.flatnonzero(wanted), attack, self.exposure.attack_steps, kind, weight)
         clean = inside & data.clean
         share, weight = (1.0, self.exposure.clean_weight) if original else (self.exposure.copied_share, 1.0)
         for chosen, part in ((benign >= 0, 1.0 if not original else share), (benign < 0, share)):

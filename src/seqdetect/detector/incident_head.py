@@ -105,7 +105,6 @@ class IncidentHead:
     dropout: float = 0.2
     attack_share: float = 0.1
     """Weight of all attacks together beside that of all clean time: what a false alert costs beside a find."""
-    device: str = "cpu"
     squash: Squash | None = field(default=None, init=False)
     net: Net | None = field(default=None, init=False)
     kinds: list[str] = field(default_factory=list, init=False)
@@ -124,7 +123,7 @@ class IncidentHead:
             training = _Training(self, examples, seed)
             for number in range(self.rounds):
                 training.round(number)
-            self.net.cpu().eval()
+            self.net.eval()
 
     def logits(self, values: Floats) -> NDArray[np.float64]:
         """[n] of rows [n, D]."""
@@ -206,13 +205,13 @@ class _Training:
         assert head.squash is not None
         self.head, self.examples = head, examples
         self.rng = np.random.default_rng(seed)
-        self.net = head.net.to(head.device)
-        self.inputs = torch.from_numpy(head.squash(examples.values)).to(head.device)
+        self.net = head.net
+        self.inputs = torch.from_numpy(head.squash(examples.values))
         attack = examples.attack
         weight = examples.weight.copy()
         weight[attack] *= head.attack_share * weight[~attack].sum() / weight[attack].sum()
-        self.weight = torch.from_numpy((weight / weight.mean()).astype(np.float32)).to(head.device)
-        self.target = torch.from_numpy(attack.astype(np.float32)).to(head.device)
+        self.weight = torch.from_numpy((weight / weight.mean()).astype(np.float32))
+        self.target = torch.from_numpy(attack.astype(np.float32))
         self.optimizer = torch.optim.AdamW(
             self.net.parameters(), lr=head.learning_rate, weight_decay=head.weight_decay
         )
@@ -254,7 +253,7 @@ class _Training:
         with torch.no_grad():
             parts = [self.net(part) for part in torch.split(self.inputs, PART)]
         self.net.train()
-        return np.asarray(torch.cat(parts).cpu().numpy())
+        return np.asarray(torch.cat(parts).numpy())
 
 
 def _by_score(
