@@ -5,13 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
 
-from conftest import Tables
+from conftest import START_US, Tables
 from seqdetect import experiment
+from seqdetect.bundle.load import load
+from seqdetect.detector import Examples, Rows
 from seqdetect.detector.ewma import Ewma
 from seqdetect.detector.graph import Value
+from seqdetect.detector.learned_evidence import LearnedEvidence
+from seqdetect.detector.static_threshold import StaticThreshold
+from seqdetect.events import MICROSECONDS
+from seqdetect.exposure import Exposure
 from seqdetect.prepare import Data, prepare
 from seqdetect.sequence.split import Split
 
@@ -59,3 +67,84 @@ def test_clean_data_alone_is_enough_and_is_said(data: Data) -> None:
     trained = experiment.fit("ewma", Ewma(), data, 0, experiment.BUDGETS)
     assert trained.calibration["labels"] == "clean only"
     assert "no incident is labelled" in trained.calibration["statement"]
+
+
+class Labelled(Tables):
+    """Two incidents while a detector trains and one while it is calibrated."""
+
+    def incidents(self) -> pd.DataFrame:  # type: ignore[override]
+        rows = [("user-1", 12), ("user-2", 14), ("user-4", 20)]
+        start = np.array([START_US + hour * 3600 * MICROSECONDS for _, hour in rows])
+        return pd.DataFrame(
+            {
+                "incident_id": ["a", "b", "c"],
+                "user_id": [user for user, _ in rows],
+                "start": start,
+                "end": start + 3600 * MICROSECONDS,
+                "kind": "flood",
+            }
+        )
+
+
+class Honest(Ewma):
+    """A learner whose out-of-fold scores lie one above its own."""
+
+    shown: Examples | None = None
+    usable: NDArray[np.bool_] | None = None
+    kinds = ("flood",)
+
+    def learn(self, examples: Examples, seed: int) -> None:
+        self.shown = examples
+
+    def calibrate(self, rows: Rows) -> NDArray[np.float64]:
+        self.usable = rows.usable
+        return self.reference(rows) + 1.0
+
+
+@pytest.fixture(scope="module")
+def labelled(events: pa.Table) -> Data:
+    return prepare(Labelled(events), Split())
+
+
+def test_a_learner_s_thresholds_rest_on_its_out_of_fold_scores(labelled: Data) -> None:
+    detector = Honest()
+    plain = experiment.fit("ewma", Ewma(), labelled, 0, experiment.BUDGETS)
+    trained = experiment.fit("honest", detector, labelled, 0, experiment.BUDGETS, Exposure(copies=0))
+    during = labelled.within(labelled.spans.calibration)
+    np.testing.assert_array_equal(trained.raw[~during], plain.raw[~during])
+    np.testing.assert_allclose(trained.raw[during], plain.raw[during] + 1.0, atol=1e-3)
+    np.testing.assert_allclose(trained.tail.knot, plain.tail.knot + 1.0, atol=1e-3)
+    for name, threshold in trained.thresholds.items():
+        np.testing.assert_allclose(threshold.value, plain.thresholds[name].value, rtol=0.05)
+    assert detector.usable is not None
+    np.testing.assert_array_equal(detector.usable, labelled.calibrating)
+    assert detector.shown is not None
+    assert sorted(detector.shown.kind[detector.shown.attack]) == ["flood"] * 3
+    assert detector.shown.values.shape[1] == 3, "the detector's own rows"
+    assert trained.kinds == ["unknown", "flood"]
+
+
+def test_a_learner_without_an_incident_learns_nothing_and_says_so(
+    data: Data, caplog: pytest.LogCaptureFixture
+) -> None:
+    detector = Honest()
+    experiment.fit("honest", detector, data, 0, experiment.BUDGETS, Exposure(copies=0))
+    assert detector.shown is None
+    assert "no incident is labelled or simulated" in caplog.text
+
+
+def test_a_detector_that_learned_incidents_is_exported(labelled: Data, tmp_path: Path) -> None:
+    detector = LearnedEvidence(StaticThreshold(), {"rounds": 1, "epochs": 2}, folds=2)
+    trained = experiment.fit("learned", detector, labelled, 0, experiment.BUDGETS, Exposure(copies=0))
+    during = labelled.within(labelled.spans.calibration)
+    assert detector.whole is not None
+    assert trained.parity is not None
+    path = tmp_path / "b.onnx"
+    experiment.write_bundle(trained, labelled, path, 10.0, {})
+    bundle = load(path)
+    assert bundle.metadata.kinds == ["unknown"], "three incidents are too few to tell kinds apart"
+    assert "scale" in {node.name for node in bundle.session.get_outputs()}
+    floor_alone = LearnedEvidence(StaticThreshold())
+    without = experiment.fit("floor", floor_alone, labelled, 0, experiment.BUDGETS)
+    assert (trained.raw >= without.raw - 1e-4).all(), "the head only adds"
+    assert (trained.raw[during] > without.raw[during] + 0.1).any()

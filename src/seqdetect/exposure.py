@@ -119,8 +119,8 @@ class _Gathered:
         wanted = inside & (attack >= 0)
         wanted[wanted] = ~np.isin(kind[attack[wanted]], list(self.exposure.without))
         # an incident of many users is one incident, if a large one
-        weight = labelled.groupby("incident_id")["kind"].transform("size").to_numpy(np.float64) ** -0.5
-        self._bags(data, values, np.flatnonzero(wanted), attack, self.exposure.attack_steps, kind, weight)
+        size = labelled.groupby("incident_id")["kind"].transform("size").to_numpy(np.float64)
+        self._bags(data, values, np.flatnonzero(wanted), attack, self.exposure.attack_steps, kind, size**-0.5)
         clean = inside & data.clean
         share, weight = (1.0, self.exposure.clean_weight) if original else (self.exposure.copied_share, 1.0)
         for chosen, part in ((benign >= 0, 1.0 if not original else share), (benign < 0, share)):

@@ -162,3 +162,44 @@ def test_the_one_day_pool(folder: str) -> None:
     made = frame(folder, pool="deepseek-r1", days=1.0, clients=5)
     assert made.user_id.nunique() == 5
     assert set(made.model) == {"deepseek-r1"}
+
+
+def tables(folder: Path, traffic: dict[int, list[int]], with_lengths: list[int]) -> str:
+    """ServeGen's two tables by hand: ``traffic`` are the days on which each client is there for an hour."""
+    days = [(client, day) for client, there in traffic.items() for day in there]
+    windows = [(client, day * 86_400 + part * 600) for client, day in days for part in range(6)]
+    pd.DataFrame(windows, columns=["client", "window_start_s"]).assign(
+        pool="m-large", rate=0.05, iat_p1=1.0, iat_dist="Gamma"
+    ).to_parquet(folder / "windows.parquet")
+    quantiles = np.linspace(10.0, 500.0, 201)
+    laws = [
+        (client, field, 0, quantiles)
+        for client in with_lengths
+        for field in ("input_tokens", "output_tokens")
+    ]
+    pd.DataFrame(laws, columns=["client", "field", "window_start_s", "q"]).assign(pool="m-large").to_parquet(
+        folder / "lengths.parquet"
+    )
+    return str(folder)
+
+
+def test_clients_that_come_and_go_qualify_unless_steady_ones_are_wanted(tmp_path: Path) -> None:
+    traffic = {1: [0, 1, 2, 3], 2: [0, 1, 3], 3: [0, 1], 4: [2], 5: [0, 1, 2, 3], 6: [7]}
+    made = tables(tmp_path, traffic, [1, 2, 3, 4, 6])
+    steady, anybody = (frame(made, days=4.0, steady=steady) for steady in (True, False))
+    assert set(steady.user_id.astype(str)) == {"m-large/1", "m-large/2"}
+    assert set(anybody.user_id.astype(str)) == {"m-large/1", "m-large/2", "m-large/3", "m-large/4"}
+    both = anybody[anybody.user_id.isin(steady.user_id)].reset_index(drop=True)
+    assert both.timestamp.equals(steady.timestamp), "a client's requests are its own in either case"
+    day = (anybody.timestamp - pd.Timestamp("2025-01-06T00:00:00Z")).dt.days
+    assert set(day[anybody.user_id == "m-large/4"]) == {2}
+    two = frame(made, days=4.0, steady=False, clients=2)
+    assert set(two.user_id.astype(str)) < set(anybody.user_id.astype(str))
+    assert two.user_id.nunique() == 2
+
+
+def test_where_nobody_is_steady_it_says_on_which_days(tmp_path: Path) -> None:
+    made = tables(tmp_path, {1: [0], 2: [3]}, [1, 2])
+    with pytest.raises(ValueError, match=r"no client of m-large has traffic on days \[0, 1, 3\] from 0"):
+        frame(made, days=4.0)
+    assert frame(made, days=4.0, steady=False).user_id.nunique() == 2

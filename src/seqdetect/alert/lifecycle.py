@@ -1,18 +1,21 @@
-"""The life of an alert: one per user and episode, opened by a step at warning or above."""
+"""The life of an alert: one per user and episode, opened by a step at warning or above; one for all in a surge."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any, Final
 from urllib.parse import quote
 
+import numpy as np
+
+from seqdetect.alert.alert import Alert, begun, joined
+from seqdetect.alert.population import TOGETHER_S, Active, Surge, least
 from seqdetect.bundle.schema import Metadata
 from seqdetect.events import MICROSECONDS, iso
 from seqdetect.score.attribution import Cause
-from seqdetect.score.engine import LEVELS, Scored
-from seqdetect.score.kind import UNKNOWN
+from seqdetect.score.engine import Scored
 
 QUIET_S: Final = 600.0
 """An alert is resolved after this long without a step at warning or above: as long as a score stays current."""
@@ -29,23 +32,6 @@ class Prices:
         return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
 
 
-@dataclass(frozen=True)
-class Alert:
-    """One open or resolved alert. Times are microseconds; kind and causes are those of the largest score so far."""
-
-    alert_id: str
-    user_id: str
-    start: int
-    last: int
-    severity: str
-    kind: str
-    score: float
-    causes: tuple[Cause, ...]
-    prompt_tokens: int
-    completion_tokens: int
-    end: int | None = None
-
-
 @dataclass
 class AlertBook:
     """Keeps the open alerts of one bundle and tells what changed."""
@@ -59,47 +45,71 @@ class AlertBook:
     """Address that a kind is appended to, for example a wiki's folder of runbooks."""
     open: dict[str, Alert] = field(default_factory=dict)
 
+    surge: Surge | None = None
+    """The open population alert, if there is one."""
+    active: Active = field(default_factory=Active)
+
     def push(self, scored: Scored, now: int | None) -> list[dict[str, Any]]:
         """Changes caused by ``scored``, in order; ``now`` is the end of the last complete tick (microseconds)."""
         changes: list[dict[str, Any]] = []
-        seen = None
-        for row in sorted(scored.causes, key=lambda row: (scored.tick[row], scored.names[scored.user[row]])):
-            if (
-                scored.tick[row] != seen
-            ):  # once per tick: many users at once must not cost the square of their number
-                seen = scored.tick[row]
-                changes += self._resolve_before(int(seen))
-            changes += self._step(scored, row)
+        length = round(self.metadata.tick_s * MICROSECONDS)
+        noted = 0
+        hot = sorted(scored.causes, key=lambda row: (scored.tick[row], scored.names[scored.user[row]]))
+        # once per tick: many users at once must not cost the square of their number
+        for tick, rows in groupby(hot, key=lambda row: int(scored.tick[row])):
+            known = int(np.searchsorted(scored.tick, tick, "right"))
+            self.active.note(scored, slice(noted, known))
+            noted = known
+            changes += self._resolve_before(tick)
+            changes += self._tick([begun(scored, row, length) for row in rows])
+        self.active.note(scored, slice(noted, len(scored)))
         if now is not None:
             changes += self._resolve_before(now)
         return changes
 
-    def _step(self, scored: Scored, row: int) -> list[dict[str, Any]]:
-        user, tick = scored.names[scored.user[row]], int(scored.tick[row])
-        level, score = LEVELS[scored.level[row]], float(scored.score[row])
-        prompt, completion = (int(value) for value in scored.tokens[row])
-        causes, kind = tuple(scored.causes[row]), scored.kind.get(row, UNKNOWN)
-        before = self.open.get(user)
-        if before is None:
-            start = tick - round(self.metadata.tick_s * MICROSECONDS)
-            name = hashlib.blake2b(f"{user}\0{start}".encode(), digest_size=8).hexdigest()
-            alert = Alert(name, user, start, tick, level, kind, score, causes, prompt, completion)
-            self.open[user] = alert
-            return [self._payload(alert, "open")]
-        worse = score > before.score
-        alert = replace(
-            before,
-            last=tick,
-            severity=max(before.severity, level, key=LEVELS.index),
-            kind=kind if worse else before.kind,
-            score=max(score, before.score),
-            causes=causes if worse else before.causes,
-            prompt_tokens=before.prompt_tokens + prompt,
-            completion_tokens=before.completion_tokens + completion,
-        )
-        self.open[user] = alert
-        changed = (alert.severity, alert.kind) != (before.severity, before.kind)
-        return [self._payload(alert, "update")] if changed else []
+    def _tick(self, steps: list[Alert]) -> list[dict[str, Any]]:
+        """Changes caused by the hot steps of one tick, of which each comes as the alert that it would begin."""
+        now, active = steps[0].last, self.active.count(steps[0].last)
+        changes = self._gather(steps, active) if self.surge is None else []
+        for step in steps:
+            changes += self._step(step)
+        if self.surge is None:
+            return changes
+        self.surge.settle(now, active)
+        news = self.surge.news()
+        return [self._payload(self.surge.alert, news), *changes] if news else changes
+
+    def _gather(self, steps: list[Alert], active: int) -> list[dict[str, Any]]:
+        """Raise a population alert where many begin together, and resolve into it what is open of it."""
+        since = steps[0].last - round(TOGETHER_S * MICROSECONDS)
+        fresh = [alert for alert in self.open.values() if alert.start >= since]
+        began = [*fresh, *(step for step in steps if step.user_id not in self.open)]
+        if len(began) < least(active):
+            return []
+        self.surge = surge = Surge.of(began)
+        changes = []
+        for alert in sorted(fresh, key=lambda alert: (alert.start, alert.user_id)):
+            if surge.takes(alert):
+                surge.add(self.open.pop(alert.user_id))
+                over = replace(alert, end=alert.last, into=surge.alert.alert_id)
+                changes.append(self._payload(over, "resolve"))
+            else:
+                surge.leave(alert.user_id)
+        return changes
+
+    def _step(self, step: Alert) -> list[dict[str, Any]]:
+        before = self.open.get(step.user_id)
+        if before is not None:
+            alert = self.open[step.user_id] = joined(before, step)
+            changed = (alert.severity, alert.kind) != (before.severity, before.kind)
+            return [self._payload(alert, "update")] if changed else []
+        if self.surge is not None:
+            if self.surge.takes(step):
+                self.surge.add(step)
+                return []
+            self.surge.leave(step.user_id)
+        self.open[step.user_id] = step
+        return [self._payload(step, "open")]
 
     def _resolve_before(self, now: int) -> list[dict[str, Any]]:
         quiet = round(QUIET_S * MICROSECONDS)
@@ -109,6 +119,9 @@ class AlertBook:
         )
         for alert in done:
             del self.open[alert.user_id]
+        if self.surge is not None and self.surge.broad + quiet < now:
+            done.append(self.surge.alert)
+            self.surge = None
         return [self._payload(replace(alert, end=alert.last), "resolve") for alert in done]
 
     def _payload(self, alert: Alert, change: str) -> dict[str, Any]:
@@ -118,6 +131,8 @@ class AlertBook:
             "alert_id": alert.alert_id,
             "change": change,
             "user_id": alert.user_id,
+            "users": alert.users,
+            "into": alert.into,
             "start": iso(alert.start),
             "end": None if alert.end is None else iso(alert.end),
             "severity": alert.severity,
