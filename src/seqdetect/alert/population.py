@@ -1,0 +1,138 @@
+"""A surge: alerts of many users that begin together are one alert of the whole population."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqdetect.alert.alert import Alert, joined, named
+from seqdetect.alert.aspect import Aspect, aspect
+from seqdetect.events import MICROSECONDS
+from seqdetect.score.engine import LEVELS, Scored
+from seqdetect.score.kind import UNKNOWN
+
+EVERYBODY: Final = "*"
+"""The user of a population alert."""
+LEAST_USERS: Final = 5
+"""Fewer users than this are reported one by one."""
+LEAST_SHARE: Final = 0.1
+"""A surge reaches at least this share of the users active in the last hour."""
+TOGETHER_S: Final = 900.0
+"""Alerts that begin within this time begin together; a user counts as surging for as long after a hot step."""
+ACTIVE_S: Final = 3600.0
+NEARLY_ALL: Final = 0.8
+"""Share of the users that must send more of the same for a surge to be a campaign: single steps mislead."""
+KINDS: Final = {
+    Aspect.RATE: "benign_campaign",
+    Aspect.LENGTHS: "inflation",
+    Aspect.ADDRESSES: "botnet",
+    Aspect.ANSWERS: "degradation",
+    Aspect.OTHER: UNKNOWN,
+}
+
+
+def least(active: int) -> float:
+    """How many users make a surge where ``active`` users sent something in the last hour."""
+    return max(LEAST_USERS, LEAST_SHARE * active)
+
+
+def surge_kind(aspects: Iterable[Aspect]) -> str:
+    """What a surge is, by what its users' alerts are about: a campaign, or the leading change of composition."""
+    count = Counter(aspects)
+    if count[Aspect.RATE] >= NEARLY_ALL * count.total():
+        return KINDS[Aspect.RATE]
+    del count[Aspect.RATE]
+    return KINDS[max(count, key=lambda one: (count[one], one.name))]
+
+
+class Active:
+    """Who sent something in the last hour of event time."""
+
+    def __init__(self) -> None:
+        self._last: NDArray[np.int64] = np.zeros(0, np.int64)
+
+    def note(self, scored: Scored, rows: slice) -> None:
+        """Take in steps; ``rows`` go on where those of the last call ended."""
+        missing = len(scored.names) - len(self._last)
+        if missing > 0:
+            self._last = np.pad(self._last, (0, missing + len(scored.names)))
+        self._last[scored.user[rows]] = scored.tick[rows]
+
+    def count(self, now: int) -> int:
+        """Users with a step in the hour before ``now`` (microseconds)."""
+        return int((self._last > max(0, now - round(ACTIVE_S * MICROSECONDS))).sum())
+
+
+@dataclass
+class Surge:
+    """An open population alert, and the users in it."""
+
+    alert: Alert
+    aspects: dict[str, tuple[float, Aspect]] = field(default_factory=dict)
+    """Largest score of each user, and what that step was about."""
+    hot: dict[str, int] = field(default_factory=dict)
+    """Each user's last step at warning or above, microseconds."""
+    broad: int = 0
+    """The last time it was still broad, microseconds."""
+    told: Alert | None = None
+    """The alert as it was last told of."""
+
+    @classmethod
+    def of(cls, alerts: Sequence[Alert]) -> Surge:
+        """A surge that begins with the first of ``alerts``, which say what it is, and holds none of them yet."""
+        start = min(alert.start for alert in alerts)
+        last = max(alert.last for alert in alerts)
+        aspects = {alert.user_id: (alert.score, aspect(alert.causes)) for alert in alerts}
+        kind = surge_kind(about for _, about in aspects.values())
+        empty = Alert(
+            named(EVERYBODY, start), EVERYBODY, start, last, LEVELS[1], kind, -np.inf, (), 0, 0, users=0
+        )
+        return cls(empty, aspects, broad=last)
+
+    def takes(self, alert: Alert) -> bool:
+        """Whether ``alert`` of one user is part of the surge.
+
+        It is not where a critical step changed in a way that the surge did not: among many who send more of the
+        same, one stolen key is that user's affair.
+        """
+        about = aspect(alert.causes)
+        same = about is Aspect.RATE or KINDS[about] == self.alert.kind
+        return same or alert.severity != LEVELS[-1]
+
+    def add(self, alert: Alert) -> None:
+        """Count ``alert`` of one user in."""
+        user = alert.user_id
+        if alert.score >= self.aspects.get(user, (-np.inf, Aspect.OTHER))[0]:
+            self.aspects[user] = alert.score, aspect(alert.causes)
+        self.hot[user] = alert.last
+        self.alert = joined(self.alert, alert)
+
+    def leave(self, user: str) -> None:
+        """``user`` has an alert of its own."""
+        self.aspects.pop(user, None)
+        self.hot.pop(user, None)
+
+    def settle(self, now: int, active: int) -> None:
+        """Once per tick: how many they are, what it is, and whether it is broad still, by half of what began it."""
+        kind = surge_kind(about for _, about in self.aspects.values())
+        self.alert = replace(self.alert, kind=kind, users=len(self.hot))
+        since = now - round(TOGETHER_S * MICROSECONDS)
+        if 2 * sum(last >= since for last in self.hot.values()) >= least(active):
+            self.broad = now
+
+    def news(self) -> str | None:
+        """The change that there is to tell of, if any, which then counts as told; twice as many users are news."""
+        before, self.told = self.told, self.alert
+        if before is None:
+            return "open"
+        if (before.severity, before.kind) != (self.alert.severity, self.alert.kind):
+            return "update"
+        if self.alert.users >= 2 * before.users:
+            return "update"
+        self.told = before
+        return None

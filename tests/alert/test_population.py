@@ -1,0 +1,213 @@
+"""Alerts of many users that begin together are one alert, and whose own affair it is keeps an alert of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import handmade
+from seqdetect import experiment
+from seqdetect.alert import lifecycle
+from seqdetect.alert.aspect import Aspect
+from seqdetect.alert.lifecycle import AlertBook
+from seqdetect.alert.population import EVERYBODY, Active, least, surge_kind
+from seqdetect.attack.benign_campaign import BenignCampaign
+from seqdetect.attack.inject import Injector
+from seqdetect.bundle.load import load
+from seqdetect.bundle.schema import Metadata
+from seqdetect.detector.ewma import Ewma
+from seqdetect.events import Tally, chunks, concat
+from seqdetect.prepare import prepare
+from seqdetect.score.attribution import Cause
+from seqdetect.score.engine import Engine, Scored
+from seqdetect.scorer import score_stream
+from seqdetect.sequence.split import Split
+from seqdetect.source.synthetic import Synthetic
+
+from conftest import Tables  # isort: skip
+
+SECOND = 1_000_000
+NAMES = [f"u{number:02d}" for number in range(60)]
+MORE = [Cause("requests", 39.0, 3.0, 2.5)]
+SLOW = [Cause("latency", 9_000.0, 800.0, 2.5)]
+ELSEWHERE = [Cause("addresses", 12.0, 1.0, 2.5)]
+
+Row = tuple[int, int, int, float, list[Cause]]
+"""User, tick in seconds, level, score, causes."""
+
+
+def scored(rows: Iterable[Row]) -> Scored:
+    rows = sorted(rows, key=lambda row: row[1])
+    return Scored(
+        np.array([row[0] for row in rows], np.int32),
+        NAMES,
+        np.array([row[1] * SECOND for row in rows], np.int64),
+        np.array([row[3] for row in rows], np.float32),
+        np.array([row[2] for row in rows], np.int8),
+        np.full((len(rows), 2), 100),
+        {i: row[4] for i, row in enumerate(rows) if row[2]},
+        {},
+    )
+
+
+@pytest.fixture(scope="module")
+def metadata(tmp_path_factory: pytest.TempPathFactory) -> Metadata:
+    return load(handmade.write(tmp_path_factory.mktemp("handmade") / "b.onnx")).metadata
+
+
+def surge(users: int, causes: list[Cause], level: int = 1, start: int = 1000) -> list[Row]:
+    """One user more every half minute, each hot every minute from then on for half an hour."""
+    return [
+        (user, tick, level, 3.0 + user / 100, causes)
+        for user in range(users)
+        for tick in range(start + 30 * user, start + 1800, 60)
+    ]
+
+
+def told(changes: list[dict[str, Any]], user: str = EVERYBODY) -> list[dict[str, Any]]:
+    return [change for change in changes if change["user_id"] == user]
+
+
+def test_many_that_begin_together_are_one_alert(metadata: Metadata) -> None:
+    book = AlertBook(metadata)
+    changes = book.push(scored(surge(20, MORE)), 4000 * SECOND)
+    opened, *updates, resolved = told(changes)
+    assert (opened["change"], opened["users"], opened["kind"]) == ("open", 5, "benign_campaign")
+    assert [(one["change"], one["users"]) for one in updates] == [("update", 10), ("update", 20)]
+    assert (resolved["change"], resolved["users"], resolved["into"]) == ("resolve", 20, None)
+    assert resolved["tokens"] == 200 * len(surge(20, MORE))
+    assert resolved["score"] == pytest.approx(3.19)
+    own = [change for change in changes if change["user_id"] != EVERYBODY]
+    assert [one["change"] for one in own] == ["open"] * 4 + ["resolve"] * 4
+    assert {one["into"] for one in own[4:]} == {opened["alert_id"]}
+    assert not book.open
+    assert book.surge is None
+
+
+def test_few_of_many_are_told_one_by_one(metadata: Metadata) -> None:
+    assert not told(AlertBook(metadata).push(scored(surge(4, MORE)), None))
+    crowd = [(user, 990, 0, 0.1, MORE) for user in range(60)]
+    assert not told(AlertBook(metadata).push(scored(crowd + surge(5, MORE)), None))
+    assert told(AlertBook(metadata).push(scored(crowd + surge(6, MORE)), None))
+    hours_ago = [(user, 990 - 3600 * 2, 0, 0.1, MORE) for user in range(60)]
+    assert told(AlertBook(metadata).push(scored(hours_ago + surge(5, MORE, start=4800)), None))
+
+
+def test_what_began_long_before_is_no_part_of_it(metadata: Metadata) -> None:
+    book = AlertBook(metadata)
+    early = [(50, tick, 1, 9.0, MORE) for tick in range(10, 3000, 60)]
+    changes = book.push(scored(early + surge(10, MORE)), None)
+    assert told(changes)[0]["users"] == 5
+    assert [one["change"] for one in told(changes, "u50")] == ["open"]
+
+
+def test_who_changed_in_another_way_keeps_an_alert_of_its_own(metadata: Metadata) -> None:
+    rows = surge(10, MORE) + [(40, 1100, 2, 8.0, ELSEWHERE), (41, 1500, 2, 8.0, ELSEWHERE)]
+    rows += [(42, 1500, 1, 3.0, ELSEWHERE), (43, 1500, 2, 8.0, MORE)]
+    changes = AlertBook(metadata).push(scored(rows), None)
+    assert told(changes)[0]["kind"] == "benign_campaign"
+    for user in ("u40", "u41"):
+        assert [one["change"] for one in told(changes, user)][0] == "open"
+        assert all(one["into"] is None for one in told(changes, user))
+    assert not told(changes, "u42")
+    assert not told(changes, "u43")
+
+
+def test_a_surge_of_critical_steps_of_one_kind_is_still_one(metadata: Metadata) -> None:
+    changes = AlertBook(metadata).push(scored(surge(20, SLOW, level=2)), None)
+    assert (told(changes)[0]["kind"], told(changes)[0]["severity"]) == ("degradation", "critical")
+    assert sum(change["change"] == "open" for change in changes) == 5
+
+
+def test_one_tick_is_enough_and_opens_nobodys_own(metadata: Metadata) -> None:
+    (opened,) = AlertBook(metadata).push(scored([(user, 1000, 1, 3.0, MORE) for user in range(30)]), None)
+    assert (opened["user_id"], opened["users"], opened["tokens"]) == (EVERYBODY, 30, 6000)
+
+
+def test_it_ends_when_it_is_broad_no_more(metadata: Metadata) -> None:
+    one_goes_on = [(0, tick, 1, 3.0, MORE) for tick in range(2800, 12000, 60)]
+    changes = AlertBook(metadata).push(scored(surge(10, MORE) + one_goes_on), None)
+    assert [one["change"] for one in told(changes)][-1] == "resolve"
+    assert [one["change"] for one in told(changes, "u00")][-1] == "open"
+
+
+def test_batches_and_replay_do_not_show(metadata: Metadata) -> None:
+    rows = sorted(surge(20, MORE) + [(40, 1700, 2, 8.0, ELSEWHERE)], key=lambda row: row[1])
+    whole = AlertBook(metadata).push(scored(rows), 9000 * SECOND)
+    book, parts = AlertBook(metadata), []
+    for tick in sorted({row[1] for row in rows}):
+        parts += book.push(scored([row for row in rows if row[1] == tick]), tick * SECOND)
+    parts += book.push(scored([]), 9000 * SECOND)
+    assert parts == whole
+
+
+@pytest.mark.parametrize(
+    ("aspects", "kind"),
+    [
+        ([Aspect.RATE] * 4 + [Aspect.OTHER], "benign_campaign"),
+        ([Aspect.RATE] * 3 + [Aspect.ADDRESSES] * 2, "botnet"),
+        ([Aspect.LENGTHS] * 3 + [Aspect.ANSWERS] * 2, "inflation"),
+        ([Aspect.RATE] * 3 + [Aspect.ANSWERS] * 2 + [Aspect.OTHER], "degradation"),
+        ([Aspect.OTHER] * 5, "unknown"),
+    ],
+)
+def test_the_kind_is_what_leads(aspects: list[Aspect], kind: str) -> None:
+    assert surge_kind(aspects) == kind
+
+
+def test_active_users_are_those_of_the_last_hour() -> None:
+    active = Active()
+    steps = scored([(0, 5000, 0, 0.1, MORE), (1, 8000, 0, 0.1, MORE), (0, 5010, 0, 0.1, MORE)])
+    active.note(steps, slice(0, 3))
+    assert [active.count(now * SECOND) for now in (8000, 8620, 20_000)] == [2, 1, 0]
+    assert (least(10), least(200)) == (5, 20)
+
+
+@pytest.mark.slow
+def test_a_blatant_campaign_is_one_alert_where_it_was_dozens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = concat(Synthetic(users=20, days=2, seed=3).read(Tally()))
+    data = prepare(Tables(events), Split())
+    trained = experiment.fit("ewma", Ewma(), data, 0, experiment.BUDGETS)
+    experiment.write_bundle(trained, data, tmp_path / "b.onnx", 10.0, {"run_id": "test"})
+    campaign = BenignCampaign(share=(1.0, 1.0))
+    injector = Injector({"campaign": campaign}, per_user_day=0.0, strengths=("blatant",))
+    busy, labels = injector.inject(events, *data.spans.test, np.random.default_rng(0))
+    start, end = int(labels["start"].min()), int(labels["end"].max())
+
+    def opened() -> list[dict[str, Any]]:
+        bundle, changes = load(tmp_path / "b.onnx"), Changes()
+        book = AlertBook(bundle.metadata)
+        score_stream(Engine(bundle, Tally()), chunks(busy), book, [changes], lambda scored: None)
+        return [one for one in changes.seen if one["change"] == "open" and within(one, start, end)]
+
+    together = opened()
+    monkeypatch.setattr(lifecycle, "least", lambda active: np.inf)
+    alone = opened()
+    assert len(told(together)) == 1
+    assert told(together)[0]["kind"] == "benign_campaign"
+    assert not told(alone)
+    print(len(together), len(alone), [one["user_id"] for one in together])
+    assert 2 * len(together) <= len(alone)
+
+
+def within(change: dict[str, Any], start: int, end: int) -> bool:
+    return start <= int(np.datetime64(change["start"].rstrip("Z"), "us").astype(np.int64)) < end
+
+
+class Changes:
+    """A sink that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.seen: list[dict[str, Any]] = []
+
+    def send(self, changes: Any) -> None:
+        self.seen += changes
+
+    def close(self) -> None:
+        pass
