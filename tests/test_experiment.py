@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from conftest import START_US, Tables
+from conftest import START_US, Tables, traffic
 from seqdetect import experiment
 from seqdetect.bundle.load import load
 from seqdetect.detector import Examples, Rows
@@ -69,11 +69,14 @@ def test_clean_data_alone_is_enough_and_is_said(data: Data) -> None:
     assert "no incident is labelled" in trained.calibration["statement"]
 
 
+SMALL = traffic(users=4, hours=24.0, rate_s=0.01)
+
+
 class Labelled(Tables):
     """Two incidents while a detector trains and one while it is calibrated."""
 
     def incidents(self) -> pd.DataFrame:  # type: ignore[override]
-        rows = [("user-1", 12), ("user-2", 14), ("user-4", 20)]
+        rows = [("user-1", 7), ("user-2", 9), ("user-3", 14)]
         start = np.array([START_US + hour * 3600 * MICROSECONDS for _, hour in rows])
         return pd.DataFrame(
             {
@@ -102,8 +105,8 @@ class Honest(Ewma):
 
 
 @pytest.fixture(scope="module")
-def labelled(events: pa.Table) -> Data:
-    return prepare(Labelled(events), Split())
+def labelled() -> Data:
+    return prepare(Labelled(SMALL), Split())
 
 
 def test_a_learner_s_thresholds_rest_on_its_out_of_fold_scores(labelled: Data) -> None:
@@ -124,10 +127,8 @@ def test_a_learner_s_thresholds_rest_on_its_out_of_fold_scores(labelled: Data) -
     assert trained.kinds == ["unknown", "flood"]
 
 
-def test_a_learner_without_an_incident_learns_nothing_and_says_so(
-    data: Data, caplog: pytest.LogCaptureFixture
-) -> None:
-    detector = Honest()
+def test_a_learner_without_an_incident_learns_nothing_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    detector, data = Honest(), prepare(Tables(SMALL), Split())
     experiment.fit("honest", detector, data, 0, experiment.BUDGETS, Exposure(copies=0))
     assert detector.shown is None
     assert "no incident is labelled or simulated" in caplog.text

@@ -123,7 +123,8 @@ class _Gathered:
         self._bags(data, values, np.flatnonzero(wanted), attack, self.exposure.attack_steps, kind, size**-0.5)
         clean = inside & data.clean
         share, weight = (1.0, self.exposure.clean_weight) if original else (self.exposure.copied_share, 1.0)
-        for chosen, part in ((benign >= 0, 1.0 if not original else share), (benign < 0, share)):
+        # confounders are new in every copy: all of their hours are kept
+        for chosen, part in ((benign >= 0, 1.0), (benign < 0, share)):
             hours = np.unique(hour[clean & chosen])
             kept = self.rng.permutation(hours)[: round(part * len(hours))]
             rows = np.flatnonzero(clean & chosen & np.isin(hour, kept))

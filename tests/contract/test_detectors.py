@@ -42,6 +42,12 @@ SMALL: dict[str, dict[str, Any]] = {
         "trainer": {"max_epochs": 2, "accelerator": "cpu"},
     },
     "learned_evidence": {"head": {"rounds": 2, "epochs": 4}, "folds": 2},
+    "lstm_tutorial": {
+        "window": 4,
+        "hidden": 8,
+        "fit_windows": 2_000,
+        "trainer": {"max_epochs": 2, "accelerator": "cpu"},
+    },
     "ocsvm": {"references": 300},
 }
 """Settings that keep a fit short; the promises must hold for any."""

@@ -237,3 +237,20 @@ def test_a_glob_and_a_list_of_formats_are_one_stream(tmp_path: Path) -> None:
     for number in range(3):
         write(table.slice(number * 40, 40), str(tmp_path / f"day-{2 - number}.csv"))
     assert load(str(tmp_path / "day-*.csv"))[0].to_pylist() == table.to_pylist()
+
+
+def test_the_service_is_one_user_whoever_sent_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "timestamp,user_id,service,prompt_tokens,completion_tokens\n1,a,x,1,2\n2,,y,3,4\n3,b,x,5,6\n"
+    )
+    tally = Tally()
+    (table,) = Files(str(path), key="service").read(tally)
+    assert table.column("user_id").to_pylist() == ["service"] * 3
+    assert not tally.rejected
+    path.write_text("timestamp,prompt_tokens,completion_tokens\n1,1,2\n2,3,4\n")
+    (table,) = Files(str(path), key="service").read(Tally())
+    assert table.column("user_id").to_pylist() == ["service"] * 2
+    path.write_text("timestamp,service,prompt_tokens,completion_tokens\n1,x,1,2\n2,y,3,4\n")
+    (table,) = Files(str(path), columns={"user_id": "service"}).read(Tally())
+    assert table.column("user_id").to_pylist() == ["x", "y"]

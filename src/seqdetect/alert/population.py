@@ -110,7 +110,7 @@ class Surge:
         if alert.score >= self.aspects.get(user, (-np.inf, Aspect.OTHER))[0]:
             self.aspects[user] = alert.score, aspect(alert.causes)
         self.hot[user] = alert.last
-        self.alert = joined(self.alert, alert)
+        self.alert = replace(joined(self.alert, alert), kind=self.alert.kind)
 
     def leave(self, user: str) -> None:
         """``user`` has an alert of its own."""
@@ -119,7 +119,7 @@ class Surge:
 
     def settle(self, now: int, active: int) -> None:
         """Once per tick: how many they are, what it is, and whether it is broad still, by half of what began it."""
-        kind = surge_kind(about for _, about in self.aspects.values())
+        kind = surge_kind(about for _, about in self.aspects.values()) if self.aspects else self.alert.kind
         self.alert = replace(self.alert, kind=kind, users=len(self.hot))
         since = now - round(TOGETHER_S * MICROSECONDS)
         if 2 * sum(last >= since for last in self.hot.values()) >= least(active):

@@ -108,8 +108,8 @@ class ServeGen:
     def _chosen(self, windows: pd.DataFrame, lengths: pd.DataFrame) -> list[int]:
         """Client numbers, rising. Raises ``ValueError`` where none qualifies."""
         known = set(lengths.client.unique())
-        if not self.steady:
-            return self._drawn(sorted(known & set(windows.client.unique())))
+        if not self.steady and (anyone := known & set(windows.client.unique())):
+            return self._drawn(sorted(anyone))
         days = int(np.ceil(self.days))
         wanted = {*range((days + 1) // 2), days - 1}
         day = windows.window_start_s // DAY_S - self.start_day

@@ -23,7 +23,8 @@ def usual_hour(
     """How usual activity is at this hour, and how much is known of the user's hours, both logarithms ``[n, 1]``.
 
     The first is 0 where this hour is as active as the average one, below where the user is usually asleep.
-    ``amount`` [n, 1] is the step's activity: a logarithm of requests, so that a flood does not make an hour usual.
+    ``amount`` [n, 1] is the step's activity: a logarithm of requests, so that a flood's size does not make an hour
+    usual. That it goes on for hours does, as for anything else.
     """
     profile = graph.state(name, np.full(HOURS, START))
     hour = second_of_day * (1.0 / 3600.0)
