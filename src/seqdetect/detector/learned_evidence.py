@@ -72,7 +72,9 @@ class LearnedEvidence:
             rest = examples.take(own != number)
             able = rest.attack.any() and not rest.attack.all()
             if not able:
-                log.warning("all attacks are of one fold's users: its thresholds rest on a head that saw them")
+                log.warning(
+                    "all attacks are of one fold's users: its thresholds rest on a head that saw them"
+                )
             self.parts.append(self._head(rest, seed) if able else self.whole)
 
     def _head(self, examples: Examples, seed: int) -> IncidentHead:

@@ -21,7 +21,7 @@ def test_values_and_deviations(events: pa.Table) -> None:
     features = fill(whole.steps.features, *neutral_values(whole.steps.features))
     model, graph = values_graph()
     values = replay(whole, Stepper(session(model.SerializeToString()), graph.initial_row), features, "values")
-    assert values.shape[1] == COLUMNS == SCORED + 9
+    assert values.shape[1] == COLUMNS == SCORED + len(AMOUNTS) * len(TRAILING_S)
     mine = np.flatnonzero(whole.steps.user == 0)
     time = whole.steps.tick[mine] / 1e6
     amount = np.expm1(features[mine, INDEX["prompt_tokens"]].astype(np.float64))
