@@ -158,7 +158,7 @@ def test_a_minimal_file_needs_no_configuration(tmp_path: Path) -> None:
     assert "3 rejected" in done.stderr
     assert "no incident is labelled" in done.stdout
     metrics = json.loads((tmp_path / "mine" / "metrics.json").read_text())
-    assert metrics["detector"] == "lstm_autoencoder"
+    assert metrics["detector"] == "learned_evidence"
     assert metrics["calibration"]["labels"] == "clean only"
 
 
