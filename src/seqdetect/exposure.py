@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from seqdetect.attack.inject import Injector
+from seqdetect.calibration.clean import steps_during
 from seqdetect.detector import Examples
 from seqdetect.events import MICROSECONDS, Tally
 from seqdetect.incidents import is_benign
@@ -29,7 +30,6 @@ Floats = NDArray[np.float32]
 HOUR_US: Final = 3600 * MICROSECONDS
 WARM_UP_US: Final = 12 * HOUR_US
 """Users need some past of their own before their time teaches anything; at most a quarter of the training span."""
-TICK_GRACE_US: Final = 10 * MICROSECONDS
 
 
 @dataclass(frozen=True)
@@ -183,17 +183,8 @@ def _incident_rows(data: Data) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     attack, benign = np.full(len(steps), -1), np.full(len(steps), -1)
     if data.incidents is None:
         return attack, benign
-    place = {name: number for number, name in enumerate(data.keys.names)}
-    order = np.argsort(steps.user, kind="stable")
-    begin = np.searchsorted(steps.user[order], np.arange(len(place) + 1))
-    known = data.incidents
-    columns = zip(
-        known["user_id"].astype(str), known["start"], known["end"], is_benign(known["kind"]), strict=True
-    )
-    for number, (name, start, end, harmless) in enumerate(columns):
-        if name not in place:
-            continue
-        mine = order[begin[place[name]] : begin[place[name] + 1]]
-        during = mine[(steps.tick[mine] > start) & (steps.tick[mine] <= end + TICK_GRACE_US)]
-        (benign if harmless else attack)[during] = number
+    harmless = is_benign(data.incidents["kind"])
+    # the tick that holds an incident's last event ends after it
+    for number, rows in steps_during(steps.user, steps.tick, data.keys.names, data.incidents, data.tick_s):
+        (benign if harmless[number] else attack)[rows] = number
     return attack, benign

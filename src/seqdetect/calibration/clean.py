@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -25,14 +26,25 @@ def clean_rows(
     clean = np.ones(len(tick), bool)
     if incidents is None or not len(incidents):
         return clean
-    attacks = incidents[~is_benign(incidents["kind"])]
+    for _, rows in steps_during(user, tick, names, incidents[~is_benign(incidents["kind"])], AFTERMATH_S):
+        clean[rows] = False
+    return clean
+
+
+def steps_during(
+    user: NDArray[np.int32],
+    tick: NDArray[np.int64],
+    names: list[str],
+    incidents: pd.DataFrame,
+    grace_s: float,
+) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """For each incident row of a known user its number, and its user's steps in (start, end + ``grace_s``]."""
     row = {name: number for number, name in enumerate(names)}
     order = np.argsort(user, kind="stable")
     begin = np.searchsorted(user[order], np.arange(len(names) + 1))
-    until = attacks["end"].to_numpy(np.int64) + AFTERMATH_S * MICROSECONDS
-    spans = zip(attacks["user_id"].astype(str), attacks["start"].to_numpy(np.int64), until, strict=True)
-    for name, first, last in spans:
+    until = incidents["end"].to_numpy(np.int64) + round(grace_s * MICROSECONDS)
+    spans = zip(incidents["user_id"].astype(str), incidents["start"].to_numpy(np.int64), until, strict=True)
+    for number, (name, first, last) in enumerate(spans):
         if name in row:
             mine = order[begin[row[name]] : begin[row[name] + 1]]
-            clean[mine[(tick[mine] > first) & (tick[mine] <= last)]] = False
-    return clean
+            yield number, mine[(tick[mine] > first) & (tick[mine] <= last)]
