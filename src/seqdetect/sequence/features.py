@@ -8,13 +8,15 @@ fixed point, so no order of arrival and no batch size can change a bit of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqdetect.events import MICROSECONDS
 
+Columns = dict[str, NDArray[Any]]
+"""The fields of request records, each contiguous."""
 FIXED: Final = 1 << 14
 """Units per natural-log unit: squares of 40 log units, a million times over, still fit an int64."""
 DAY_US: Final = 86_400 * MICROSECONDS
@@ -127,44 +129,40 @@ class Featurizer:
             return Steps(
                 empty, empty.astype(np.int32), np.zeros((0, len(FEATURES)), np.float32), empty[:, None]
             )
-        user, time = batch["user"], batch["time"]
-        tick = (time // self.tick + 1) * self.tick
+        columns = {name: np.ascontiguousarray(batch[name]) for name in batch.dtype.names or ()}
+        user = columns["user"]
+        tick = (columns["time"] // self.tick + 1) * self.tick
         first_of_user = _starts(user)
         start = np.flatnonzero(first_of_user | _starts(tick))
-        gaps, known = self._gaps(batch, first_of_user)
-        repeats = self._repeats(batch, first_of_user)
-        features = self._columns(batch, start, gaps, known, repeats)
+        gaps, known = self._gaps(columns, first_of_user)
+        repeats = self._repeats(columns, first_of_user)
+        features = self._columns(columns, start, gaps, known, repeats)
         row_user, row_tick = user[start], tick[start]
         self._clock_columns(features, row_user, row_tick)
-        tokens = np.stack([np.add.reduceat(batch[name], start) for name in ("prompt", "completion")], axis=1)
-        self._remember(batch, tick)
+        tokens = np.stack([np.add.reduceat(columns[name], start) for name in ("prompt", "completion")], axis=1)
+        self._remember(columns, tick)
         order = np.lexsort((row_user, row_tick))
         return Steps(row_tick[order], row_user[order], features[order].astype(np.float32), tokens[order])
 
     def _gaps(
-        self, batch: NDArray[np.void], first: NDArray[np.bool_]
+        self, batch: Columns, first: NDArray[np.bool_]
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """[n] fixed-point log gap before each request, and where it has one (not a user's very first)."""
-        before = np.empty(len(batch), np.int64)
-        before[1:] = batch["time"][:-1]
-        before[first] = self.facts.last_time[batch["user"][first]]
+        before = _shifted(batch["time"], first, self.facts.last_time[batch["user"][first]])
         known = before > 0
-        gap = np.where(
-            known, np.minimum(batch["time"] - before, GAP_CAP_S * MICROSECONDS), GAP_CAP_S * MICROSECONDS
-        )
-        return _fixed_log1p(np.maximum(gap, 0) / 1000.0), known
+        gap = np.where(known, batch["time"] - before, GAP_CAP_S * MICROSECONDS)
+        return _fixed_log1p(np.clip(gap, 0, GAP_CAP_S * MICROSECONDS) / 1000.0), known
 
-    def _repeats(self, batch: NDArray[np.void], first: NDArray[np.bool_]) -> NDArray[np.int64]:
-        sizes = np.stack([batch["prompt"], batch["completion"]], axis=1)
-        before = np.empty_like(sizes)
-        before[1:] = sizes[:-1]
-        before[first] = self.facts.last_size[batch["user"][first]] - 1
-        same = (sizes == before).all(axis=1)
+    def _repeats(self, batch: Columns, first: NDArray[np.bool_]) -> NDArray[np.int64]:
+        same = np.ones(len(first), bool)
+        last = self.facts.last_size[batch["user"][first]] - 1
+        for i, name in enumerate(("prompt", "completion")):
+            same &= batch[name] == _shifted(batch[name], first, last[:, i])
         return np.asarray(same, np.int64)
 
     def _columns(
         self,
-        batch: NDArray[np.void],
+        batch: Columns,
         start: NDArray[np.int64],
         gaps: NDArray[np.int64],
         known: NDArray[np.bool_],
@@ -173,7 +171,7 @@ class Featurizer:
         def total(values: NDArray[np.int64]) -> NDArray[np.int64]:
             return np.add.reduceat(values, start)
 
-        count = np.diff(np.append(start, len(batch)))
+        count = np.diff(np.append(start, len(gaps)))
         prompt, completion = _fixed_log1p(batch["prompt"]), _fixed_log1p(batch["completion"])
         latency_known = ~np.isnan(batch["latency"])
         latency = _fixed_log1p(np.where(latency_known, batch["latency"], 0.0))
@@ -216,36 +214,41 @@ class Featurizer:
         out[:, INDEX["weekday"]] = (tick // DAY_US + 3) % 7  # the epoch began on a Thursday
 
     def _distinct(
-        self, batch: NDArray[np.void], start: NDArray[np.int64], name: str, sketch: NDArray[np.uint64]
+        self, batch: Columns, start: NDArray[np.int64], name: str, sketch: NDArray[np.uint64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Per row: distinct values of a hashed field, and those the user's sketch did not know; updates it."""
-        rows = len(start)
         value = batch[name]
-        present = np.flatnonzero(value != 0)
-        if len(present) == 0:
-            return np.zeros(rows, np.int64), np.zeros(rows, np.int64)
-        bit = value[present] % np.uint64(64 * sketch.shape[1])
-        row = np.searchsorted(start, present, side="right") - 1
-        user = batch["user"][present]
-        distinct = np.zeros(rows, np.int64)
-        np.add.at(distinct, np.unique(np.stack([row, value[present].view(np.int64)]), axis=1)[0], 1)
-        pair = user.astype(np.int64) * (64 * sketch.shape[1]) + bit.astype(np.int64)
-        _, first = np.unique(pair, return_index=True)
-        word, mask = (
-            (bit[first] // np.uint64(64)).astype(np.int64),
-            np.uint64(1) << (bit[first] % np.uint64(64)),
-        )
-        unknown = (sketch[user[first], word] & mask) == 0
+        if not value.any():
+            return np.zeros(len(start), np.int64), np.zeros(len(start), np.int64)
+        row = np.repeat(np.arange(len(start)), np.diff(np.append(start, len(value))))
+        return _distinct_values(value, row, start), self._new_values(batch, value, row, start, sketch)
+
+    def _new_values(
+        self,
+        batch: Columns,
+        value: NDArray[np.uint64],
+        row: NDArray[np.int64],
+        start: NDArray[np.int64],
+        sketch: NDArray[np.uint64],
+    ) -> NDArray[np.int64]:
+        bit = value % np.uint64(64 * sketch.shape[1])
+        word, mask = (bit // np.uint64(64)).astype(np.int64), np.uint64(1) << (bit % np.uint64(64))
+        # nearly always nothing is new; what may be is looked at once per user and bit
+        fresh = np.flatnonzero((value != 0) & ((sketch[batch["user"], word] & mask) == 0))
+        new = np.zeros(len(start), np.int64)
+        if len(fresh) == 0:
+            return new
+        user = batch["user"][fresh]
+        pair = user.astype(np.int64) * (64 * sketch.shape[1]) + bit[fresh].astype(np.int64)
+        fresh = fresh[np.unique(pair, return_index=True)[1]]
         # to a user without a history everything is new, which says nothing
         begin = batch["user"][start]
         debut = _starts(begin) & (self.facts.last_time[begin] == 0)
-        unknown &= ~debut[row[first]]
-        new = np.zeros(rows, np.int64)
-        np.add.at(new, row[first][unknown], 1)
-        np.bitwise_or.at(sketch, (user[first], word), mask)
-        return distinct, new
+        np.add.at(new, row[fresh[~debut[row[fresh]]]], 1)
+        np.bitwise_or.at(sketch, (batch["user"][fresh], word[fresh]), mask[fresh])
+        return new
 
-    def _remember(self, batch: NDArray[np.void], tick: NDArray[np.int64]) -> None:
+    def _remember(self, batch: Columns, tick: NDArray[np.int64]) -> None:
         last = np.flatnonzero(np.append(_starts(batch["user"])[1:], True))
         user = batch["user"][last]
         self.facts.last_time[user] = batch["time"][last]
@@ -261,8 +264,35 @@ def _starts(values: NDArray[np.int64] | NDArray[np.int32]) -> NDArray[np.bool_]:
     return first
 
 
+def _shifted(
+    values: NDArray[np.int64], first: NDArray[np.bool_], before: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The value before each of ``values`` [n]; where ``first``, the one remembered in ``before``."""
+    out = np.empty_like(values)
+    out[1:] = values[:-1]
+    out[first] = before
+    return out
+
+
+def _distinct_values(
+    value: NDArray[np.uint64], row: NDArray[np.int64], start: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """How many different values other than 0 each row has; most rows have one, and only the others are sorted."""
+    distinct = np.minimum(np.add.reduceat(np.asarray(value != 0, np.int64), start), 1)
+    other = value != value[start][row]
+    if other.any():
+        mixed = np.logical_or.reduceat(other, start)
+        some = np.flatnonzero(mixed[row] & (value != 0))
+        order = np.lexsort((value[some], row[some]))
+        rows, values = row[some][order], value[some][order]
+        changes = _starts(rows) | _starts(values.view(np.int64))
+        distinct[mixed] = np.bincount(rows[changes], minlength=len(start))[mixed]
+    return distinct
+
+
 def _fixed_log1p(values: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.asarray(np.rint(np.log1p(values.astype(np.float64)) * FIXED), np.int64)
+    # not log1p, which numpy does not vectorise: values are whole numbers or milliseconds, nothing near 0 is lost
+    return np.asarray(np.rint(np.log(values + 1.0) * FIXED), np.int64)
 
 
 def _moments(
