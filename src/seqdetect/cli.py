@@ -51,7 +51,18 @@ def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     one.add_argument(
         "--resume", metavar="CKPT", help="start with the memory in a checkpoint, for example state.ckpt"
     )
-    one.add_argument("--checkpoint", metavar="CKPT", help="save the memory at the end of the input")
+    one.add_argument(
+        "--checkpoint", metavar="CKPT",
+        help="save the memory there as it goes and at the end of the input; the same command again goes on with a "
+        "run that was cut short",
+    )  # fmt: skip
+    one.add_argument(
+        "--checkpoint-every", type=float, default=30.0, metavar="S", help="seconds between two (default: 30)"
+    )
+    one.add_argument(
+        "--max-users", type=int, metavar="N",
+        help="remember at most this many users, those seen longest ago are forgotten (default: all)",
+    )  # fmt: skip
     one.add_argument("--key", help="column that tells users apart (default: the bundle's)")
     one.add_argument("--timezone", default="UTC", help="zone of times that state none (default: UTC)")
     one.add_argument(

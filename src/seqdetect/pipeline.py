@@ -26,17 +26,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from seqdetect import benchmark, experiment, rundir, tracking
-from seqdetect.alert.lifecycle import AlertBook
 from seqdetect.attack.inject import Injector
 from seqdetect.bundle.load import load
 from seqdetect.events import Tally, chunks
 from seqdetect.metrics.confusion import Guesses, confusions
 from seqdetect.prepare import Data, prepare
 from seqdetect.report import figure
-from seqdetect.score.checkpoint import save
-from seqdetect.score.engine import Engine, Scored
+from seqdetect.score.engine import Scored
 from seqdetect.score.writer import SCHEMA, table
-from seqdetect.scorer import score_stream
+from seqdetect.scorer import Model, Scorer, score_stream
 from seqdetect.sequence.split import measured
 from seqdetect.sink.jsonl import JsonlSink
 
@@ -145,14 +143,12 @@ def stream(data: Data, out: Path) -> tuple[pd.DataFrame, Guesses, dict[str, floa
     the scores of all steps, what those at warning or above were taken for, and the speed.
     """
     bundle = load(out / rundir.BUNDLE)
-    engine = Engine(bundle, Tally())
     parts: list[pa.Table] = []
     kinds: dict[tuple[str, int], str] = {}
     started = time.monotonic()
-    book = AlertBook(bundle.metadata)
     sink = JsonlSink(out / rundir.ALERTS)
 
-    def keep_part(scored: Scored) -> None:
+    def keep_part(name: str, scored: Scored) -> None:
         parts.append(table(scored))
         kinds.update(
             ((scored.names[scored.user[row]], int(scored.tick[row])), kind)
@@ -160,10 +156,11 @@ def stream(data: Data, out: Path) -> tuple[pd.DataFrame, Guesses, dict[str, floa
         )
 
     log.info("streaming %d events through the bundle", data.events.num_rows)
-    score_stream(engine, chunks(data.events), book, [sink], keep_part, _Progress(data.events.num_rows))
+    scorer = Scorer([Model(bundle.metadata.detector, bundle)], Tally(), write=keep_part)
+    score_stream(scorer, chunks(data.events), [sink], _Progress(data.events.num_rows))
     sink.close()
     seconds = time.monotonic() - started
-    save(engine, out / rundir.CHECKPOINT)
+    scorer.save(out / rundir.CHECKPOINT)
     scores = pa.concat_tables(parts) if parts else SCHEMA.empty_table()
     write_scores(scores, data, out)
     frame = scores.select(["user_id", "score"]).to_pandas()

@@ -23,8 +23,8 @@ from seqdetect.detector.ewma import Ewma
 from seqdetect.events import Tally, chunks, concat
 from seqdetect.prepare import prepare
 from seqdetect.score.attribution import Cause
-from seqdetect.score.engine import Engine, Scored
-from seqdetect.scorer import score_stream
+from seqdetect.score.engine import Scored
+from seqdetect.scorer import Model, Scorer, score_stream
 from seqdetect.sequence.split import Split
 from seqdetect.source.synthetic import Synthetic
 
@@ -180,8 +180,7 @@ def test_a_launch_raises_one_population_alert(tmp_path: Path, monkeypatch: pytes
 
     def opened() -> list[dict[str, Any]]:
         bundle, changes = load(tmp_path / "b.onnx"), Changes()
-        book = AlertBook(bundle.metadata)
-        score_stream(Engine(bundle, Tally()), chunks(busy), book, [changes], lambda scored: None)
+        score_stream(Scorer([Model("ewma", bundle)], Tally()), chunks(busy), [changes])
         return [one for one in changes.seen if one["change"] == "open" and within(one, start, end)]
 
     together = opened()

@@ -13,9 +13,10 @@ import handmade
 from conftest import START_US, Tables, traffic
 from seqdetect.bundle.load import Bundle, load
 from seqdetect.events import MICROSECONDS, Tally, conform
+from seqdetect.lane import Lane
 from seqdetect.score.attribution import Attribution, natural
-from seqdetect.score.checkpoint import restore, save
 from seqdetect.score.engine import Engine, Scored
+from seqdetect.scorer import Model, Scorer
 from seqdetect.sequence.features import FEATURES, NAMES
 from seqdetect.sequence.population import NAMES as POPULATION
 
@@ -50,11 +51,18 @@ def bundle(events: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> Bundle
 @pytest.fixture(scope="module")
 def memory(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the scorer knows after a day and a half."""
-    engine = Engine(bundle, Tally())
-    engine.push(traffic())
+    scorer = Scorer([Model("pca", bundle)], Tally())
+    scorer.push(traffic())
     path = tmp_path_factory.mktemp("memory") / "state.ckpt"
-    save(engine, path)
+    scorer.save(path)
     return path
+
+
+def warm(bundle: Bundle, memory: Path, thresholds: dict[str, float] | None = None) -> Lane:
+    """The users' sequences, and the bundle as their only head, as they were when ``memory`` was saved."""
+    scorer = Scorer([Model("pca", bundle, thresholds=thresholds or {})], Tally())
+    scorer.load(memory)
+    return scorer.lanes[0]
 
 
 def attacked(bundle: Bundle, memory: Path, planted: dict[str, Any]) -> Scored:
@@ -65,10 +73,9 @@ def attacked(bundle: Bundle, memory: Path, planted: dict[str, Any]) -> Scored:
         for name, value in (USUAL | planted).items()
     }
     times = pa.array(ATTACKED_US + np.arange(requests) * 1000).cast(pa.timestamp("us", "UTC"))
-    engine = Engine(bundle, Tally(), {"warning": 0.0})
-    restore(engine, memory)
-    engine.push(conform(pa.table({"timestamp": times, "user_id": ["user-2"] * requests, **columns})))
-    scored = engine.flush()
+    lane = warm(bundle, memory, {"warning": 0.0})
+    list(lane.push(conform(pa.table({"timestamp": times, "user_id": ["user-2"] * requests, **columns}))))
+    ((_, scored),) = lane.flush()
     assert scored.tick[-1] > ATTACKED_US
     return scored
 
@@ -101,26 +108,26 @@ def test_an_attack_in_one_feature_is_blamed_on_it(
 @pytest.mark.parametrize("group", sorted({one.group for one in FEATURES} - {"context"}))
 def test_any_group_of_features_can_be_the_cause(bundle: Bundle, memory: Path, group: str) -> None:
     """Each column moved up by five, one group at a time, in the state of a known user."""
-    engine = Engine(bundle, Tally())
-    restore(engine, memory)
-    row = engine.stream.keys.names.index("user-2")
-    before = engine.stepper.rows(np.array([row], np.int32))
+    lane = warm(bundle, memory)
+    judge = lane.heads[0].judge
+    row = lane.stream.keys.names.index("user-2")
+    before = judge.stepper.rows(np.array([row], np.int32))
     population = np.zeros(len(POPULATION), np.float32)
-    calm = engine.neutral[None]
-    expected = engine.stepper.run(calm, population, before)["expected"]
+    calm = judge.neutral[None]
+    expected = judge.stepper.run(calm, population, before)["expected"]
     columns = [i for i, one in enumerate(FEATURES) if one.group == group]
     features = expected.copy()
     features[:, columns] += 5.0
-    outputs = engine.stepper.run(features, population, before)
+    outputs = judge.stepper.run(features, population, before)
     ((first, *_),) = Attribution(bundle.metadata.features)(
-        engine.stepper, features, population, before, outputs
+        judge.stepper, features, population, before, outputs
     )
     assert first.name == NAMES[columns[0]]
     assert first.contribution > 0
     unit = FEATURES[columns[0]].unit
     assert first.value == pytest.approx(natural(unit, float(expected[0, columns[0]]) + 5.0), rel=1e-3)
     # replaced by the expected values, nothing unusual is left: the group's part is all of the excess
-    rest = engine.stepper.run(expected, population, before)["score"]
+    rest = judge.stepper.run(expected, population, before)["score"]
     assert first.contribution == pytest.approx(float(outputs["score"][0, 0] - rest[0, 0]), abs=1e-5)
 
 

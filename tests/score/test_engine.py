@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from conftest import START_US, traffic
 from seqdetect.bundle.load import load
 from seqdetect.events import MICROSECONDS, Tally, concat, conform, sort
-from seqdetect.score.checkpoint import restore, save
 from seqdetect.score.engine import Engine, Scored
 from seqdetect.score.writer import table
 
@@ -56,39 +55,6 @@ def test_a_user_alone_gets_the_same_facts_but_for_the_population(bundle, whole):
     alone = LIVE.filter(pa.compute.equal(LIVE.column("user_id").cast(pa.string()), "user-1"))
     mine = whole.filter(pa.compute.equal(whole.column("user_id"), "user-1"))
     assert run(Engine(bundle, Tally()), alone).equals(mine)
-
-
-def test_scores_continue_from_a_checkpoint(bundle, whole, tmp_path):
-    boundary = START_US + 2 * 3600 * MICROSECONDS
-    before = pa.compute.less(LIVE.column("timestamp").cast(pa.int64()), boundary)
-    first = Engine(bundle, Tally())
-    early = run(first, LIVE.filter(before))
-    save(first, tmp_path / "state.ckpt")
-    second = Engine(bundle, Tally())
-    restore(second, tmp_path / "state.ckpt")
-    late = run(second, LIVE.filter(pa.compute.invert(before)))
-    assert pa.concat_tables([early, late]).equals(whole)
-
-
-def test_a_checkpoint_in_the_middle_of_a_tick_loses_nothing(bundle, whole, tmp_path):
-    first = Engine(bundle, Tally())
-    parts = [first.push(LIVE.slice(0, 777))]
-    save(first, tmp_path / "state.ckpt")
-    second = Engine(bundle, Tally())
-    restore(second, tmp_path / "state.ckpt")
-    parts += [second.push(LIVE.slice(777)), second.flush()]
-    assert as_table(parts).equals(whole)
-
-
-@pytest.mark.parametrize(
-    "damage", [lambda b: b[: len(b) // 2], lambda b: b"hello" + b, lambda b: b[:-1] + b"x"]
-)
-def test_a_damaged_checkpoint_is_refused(bundle, tmp_path, damage):
-    path = tmp_path / "state.ckpt"
-    save(Engine(bundle, Tally()), path)
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ValueError, match=r"checkpoint|damaged"):
-        restore(Engine(bundle, Tally()), path)
 
 
 def test_a_burst_is_found_and_its_cause_named(bundle):

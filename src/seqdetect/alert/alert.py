@@ -35,6 +35,11 @@ def named(user: str, start: int) -> str:
     return hashlib.blake2b(f"{user}\0{start}".encode(), digest_size=8).hexdigest()
 
 
+def scoped(alert_id: str, scope: str) -> str:
+    """The id of the same alert within ``scope``; without one it stays as it is."""
+    return named(f"{scope}\0{alert_id}", 0) if scope else alert_id
+
+
 def begun(scored: Scored, row: int, tick_us: int) -> Alert:
     """The alert that the scored step ``row`` would begin; ``tick_us`` is the length of a tick."""
     user, tick = scored.names[scored.user[row]], int(scored.tick[row])

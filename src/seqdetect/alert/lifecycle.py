@@ -8,9 +8,11 @@ from itertools import groupby
 from typing import Any, Final
 from urllib.parse import quote
 
+import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from seqdetect.alert.alert import Alert, begun, joined
+from seqdetect.alert.alert import Alert, begun, joined, scoped
 from seqdetect.alert.population import TOGETHER_S, Active, Surge, least
 from seqdetect.bundle.schema import Metadata
 from seqdetect.events import MICROSECONDS, iso
@@ -43,6 +45,10 @@ class AlertBook:
     """Thresholds in force where they are not the bundle's own; the budget of such an alert is not stated."""
     runbooks: str | None = None
     """Address that a kind is appended to, for example a wiki's folder of runbooks."""
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of every change: which model found it, on which key, whether in the shadow of another."""
+    scope: str = ""
+    """What tells the alerts of this book from those of others that name the same users."""
     open: dict[str, Alert] = field(default_factory=dict)
 
     surge: Surge | None = None
@@ -128,11 +134,12 @@ class AlertBook:
         tier = self.metadata.thresholds.get(alert.severity)
         threshold = self.thresholds.get(alert.severity, None if tier is None else tier.value)
         return {
-            "alert_id": alert.alert_id,
+            "alert_id": scoped(alert.alert_id, self.scope),
             "change": change,
+            **self.labels,
             "user_id": alert.user_id,
             "users": alert.users,
-            "into": alert.into,
+            "into": None if alert.into is None else scoped(alert.into, self.scope),
             "start": iso(alert.start),
             "end": None if alert.end is None else iso(alert.end),
             "severity": alert.severity,
@@ -150,6 +157,17 @@ class AlertBook:
             else f"{self.runbooks}/{quote(alert.kind, safe='')}.md",
             "bundle_version": self.metadata.version,
         }
+
+    def memory(self) -> dict[str, Any]:
+        """What is open, as JSON can hold it; who was active is the stream's to remember."""
+        memory: dict[str, Any] = msgspec.to_builtins({"open": self.open, "surge": self.surge})
+        return memory
+
+    def recall(self, memory: Mapping[str, Any], last: NDArray[np.int64]) -> None:
+        """Take up what ``memory`` gave, with the time of each user's last step (microseconds, [users])."""
+        self.open = msgspec.convert(memory["open"], dict[str, Alert])
+        self.surge = msgspec.convert(memory["surge"], Surge | None)
+        self.active.restore(last)
 
 
 def asdict_cause(cause: Cause) -> dict[str, Any]:

@@ -57,11 +57,22 @@ class Active:
         self._last: NDArray[np.int64] = np.zeros(0, np.int64)
 
     def note(self, scored: Scored, rows: slice) -> None:
-        """Take in steps; ``rows`` go on where those of the last call ended."""
+        """Take in steps; ``rows`` are those of whole ticks and go on where those of the last call ended."""
         missing = len(scored.names) - len(self._last)
         if missing > 0:
             self._last = np.pad(self._last, (0, missing + len(scored.names)))
-        self._last[scored.user[rows]] = scored.tick[rows]
+        begin = rows.start
+        for tick, gone in scored.forgotten.items():
+            end = int(np.searchsorted(scored.tick, tick, "right"))
+            if rows.start < end <= rows.stop:
+                self._last[scored.user[begin:end]] = scored.tick[begin:end]
+                self._last[gone] = 0
+                begin = end
+        self._last[scored.user[begin : rows.stop]] = scored.tick[begin : rows.stop]
+
+    def restore(self, last: NDArray[np.int64]) -> None:
+        """Go on from each user's last step ``[users]``, microseconds, 0 for none."""
+        self._last = last.copy()
 
     def count(self, now: int) -> int:
         """Users with a step in the hour before ``now`` (microseconds)."""

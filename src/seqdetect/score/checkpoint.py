@@ -1,96 +1,127 @@
-"""The engine's memory as one file: a matrix, a table of keys and the facts beside them.
+"""Memory as one file: a JSON document and the arrays it tells of, checksummed, no pickle.
 
-Line 1 names the format, line 2 is the SHA-256 of the rest, the rest is a numpy ``.npz`` archive (no pickle).
-The file is written aside and then moved into place, so it is whole or absent.
+Line 1 names the format and its version, line 2 is the document (with the name, type and shape of every array), then
+come the arrays' bytes, and at the end the SHA-256 of all before. The file is written aside, synced and then moved
+into place, so it is whole or absent; the one before is kept beside it as ``.previous``.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
+import logging
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqdetect.score.engine import Engine
-from seqdetect.sequence.requests import Keys
+log = logging.getLogger(__name__)
+Arrays = dict[str, NDArray[Any]]
+MAGIC: Final = b"seqdetect-checkpoint 2\n"
+_PIECE: Final = 1 << 22
+_DIGEST_BYTES: Final = 32
 
-MAGIC: Final = b"seqdetect-checkpoint 1\n"
 
-
-def save(engine: Engine, path: str | Path) -> None:
-    """Write the engine's memory to ``path``."""
-    stream, meta = engine.stream, engine.bundle.metadata
-    users = len(stream.keys)
-    engine.stepper.grow(users)
-    facts = stream.featurizer.facts
-    facts.grow(users)
-    arrays: dict[str, NDArray[Any]] = {
-        "state": engine.stepper.state[:users],
-        "held": stream.clock.held,
-        "pending": stream.pending,
-        "duplicate_ids": stream.duplicates.ids,
-        "duplicate_times": stream.duplicates.times,
-        "population_ring": stream.population.ring,
-        "population_ticks": stream.population.ticks,
-        **{f"facts_{name}": getattr(facts, name)[:users] for name in facts.ARRAYS},
-    }
-    header = {
-        "keys": stream.keys.names,
-        "latest": stream.clock.latest,
-        "run": stream.clock.run,
-        "lead": stream.clock.lead,
-        "tick_s": meta.tick_s,
-        "state_hash": meta.state.hash,
-    }
-    buffer = io.BytesIO()
-    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    np.savez(buffer, header=text, **arrays)  # type: ignore[arg-type]
-    body = buffer.getvalue()
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
+def write(path: str | Path, document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> int:
+    """Put the memory at ``path``; bytes written. Needs no second copy of the arrays in memory."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    listed = [[name, array.dtype.descr if array.dtype.names else array.dtype.str, list(array.shape)]
+              for name, array in arrays.items()]  # fmt: skip
+    text = json.dumps({"document": document, "arrays": listed}).encode() + b"\n"
     aside = Path(f"{path}.{os.getpid()}.part")
-    aside.write_bytes(MAGIC + hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    digest = hashlib.sha256()
+    with open(aside, "wb") as file:
+        pieces: list[bytes | memoryview] = [MAGIC, text, *map(_raw, arrays.values())]
+        for piece in pieces:
+            digest.update(piece)
+            file.write(piece)
+        file.write(digest.digest())
+        size = file.tell()
+        file.flush()
+        os.fsync(file.fileno())
+    if path.exists():
+        os.replace(path, previous(path))
     os.replace(aside, path)
+    _sync_folder(path.parent)
+    return size
 
 
-def restore(engine: Engine, path: str | Path) -> None:
-    """Load the memory at ``path`` into a fresh engine.
+def read(path: str | Path) -> tuple[dict[str, Any], Arrays]:
+    """The memory at ``path`` itself.
 
-    Raises ``FileNotFoundError``, or ``ValueError`` for a foreign or damaged file and for a bundle whose state
-    layout is not the one the memory was made with.
+    Raises ``FileNotFoundError``, or ``ValueError`` for a foreign, damaged or truncated file.
     """
-    header, arrays = _read(Path(path))
-    meta = engine.bundle.metadata
-    if header["state_hash"] != meta.state.hash or header["tick_s"] != meta.tick_s:
-        raise ValueError(
-            f"{path} was made by a bundle with another state layout; it cannot be kept for this one"
-        )
-    stream = engine.stream
-    stream.keys = Keys(header["keys"])
-    stream.clock.latest, stream.clock.run = header["latest"], header["run"]
-    stream.clock.lead = header.get("lead", 0)
-    stream.clock.held, stream.pending = arrays["held"], arrays["pending"]
-    stream.duplicates.ids, stream.duplicates.times = arrays["duplicate_ids"], arrays["duplicate_times"]
-    stream.population.ring, stream.population.ticks = arrays["population_ring"], arrays["population_ticks"]
-    facts = stream.featurizer.facts
-    for name in facts.ARRAYS:
-        setattr(facts, name, arrays[f"facts_{name}"])
-    engine.stepper.state = arrays["state"]
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
-    content = path.read_bytes()
-    if not content.startswith(MAGIC):
-        raise ValueError(f"{path} is not a seqdetect checkpoint of version 1")
-    digest, _, body = content[len(MAGIC) :].partition(b"\n")
-    if hashlib.sha256(body).hexdigest().encode() != digest:
+    with open(path, "rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise ValueError(f"{path} is not a seqdetect checkpoint of version 2")
+        _check(file, path)
+        file.seek(len(MAGIC))
+        head = json.loads(file.readline())
+        arrays = {}
+        for name, kind, shape in head["arrays"]:
+            dtype = np.dtype([tuple(one) for one in kind] if isinstance(kind, list) else kind)
+            array = np.empty(shape, dtype)
+            if array.nbytes and file.readinto(_raw(array)) != array.nbytes:
+                raise ValueError(f"{path} is damaged or truncated: it ends within {name}")
+            arrays[name] = array
+    return head["document"], arrays
+
+
+def latest(path: str | Path, accept: Callable[[dict[str, Any], Arrays], None]) -> bool:
+    """Hand the memory at ``path`` to ``accept``, or, where that file is missing or damaged, the one before it.
+
+    Returns whether there was one. Raises what ``accept`` raises, and ``ValueError`` where files are there and none
+    can be read.
+    """
+    fault: ValueError | None = None
+    for candidate in (Path(path), previous(path)):
+        try:
+            document, arrays = read(candidate)
+        except FileNotFoundError:
+            continue
+        except ValueError as error:
+            log.warning("%s; the checkpoint before it is used if there is one", error)
+            fault = fault or error
+            continue
+        accept(document, arrays)
+        return True
+    if fault is not None:
+        raise fault
+    return False
+
+
+def previous(path: str | Path) -> Path:
+    """Where the checkpoint before the one at ``path`` is kept."""
+    return Path(f"{path}.previous")
+
+
+def _check(file: BinaryIO, path: Path) -> None:
+    size = os.fstat(file.fileno()).st_size
+    left = size - _DIGEST_BYTES
+    digest = hashlib.sha256()
+    file.seek(0)
+    while left > 0:
+        piece = file.read(min(_PIECE, left))
+        digest.update(piece)
+        left -= len(piece)
+    if file.read(_DIGEST_BYTES) != digest.digest():
         raise ValueError(f"{path} is damaged or truncated: its checksum does not match")
-    with np.load(io.BytesIO(body), allow_pickle=False) as archive:
-        arrays = {name: archive[name] for name in archive.files}
-    return json.loads(arrays.pop("header").tobytes()), arrays
+
+
+def _raw(array: NDArray[Any]) -> memoryview:
+    return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -17,7 +17,7 @@ from seqdetect.score.kind import UNKNOWN, named
 from seqdetect.score.stepper import Outputs, Stepper
 from seqdetect.sequence.features import NAMES
 from seqdetect.sequence.population import NAMES as POPULATION
-from seqdetect.sequence.stream import History, Stream, fill
+from seqdetect.sequence.stream import History, Stream, fill, reserved
 
 LEVELS: Final = ("none", "warning", "critical")
 
@@ -41,19 +41,22 @@ class Scored:
     """For rows at warning or above: what caused the score, largest first."""
     kind: dict[int, str] = field(default_factory=dict)
     """For the same rows: what the step is taken for, "unknown" where the bundle cannot tell."""
+    forgotten: dict[int, NDArray[np.int64]] = field(default_factory=dict)
+    """By the end of a tick (microseconds): rows of the key table whose users are forgotten after it."""
 
     def __len__(self) -> int:
         return len(self.tick)
 
 
-class Engine:
-    """One bundle at work. ``thresholds`` (by tier) override the bundle's own."""
+class Judge:
+    """One bundle at work on the steps of a stream. ``thresholds`` (by tier) override the bundle's own."""
 
-    def __init__(self, bundle: Bundle, tally: Tally, thresholds: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, thresholds: Mapping[str, float] | None = None, max_users: int | None = None
+    ) -> None:
         meta = bundle.metadata
         self.bundle = bundle
-        self.stream = Stream(meta.tick_s, meta.lateness_s, tally)
-        self.stepper = Stepper(bundle.session, bundle.initial)
+        self.stepper = Stepper(bundle.session, bundle.initial, reserved(max_users))
         self.attribution = Attribution(meta.features)
         self.thresholds = {name: one.value for name, one in meta.thresholds.items()} | dict(thresholds or {})
         unknown = set(self.thresholds) - set(LEVELS[1:])
@@ -70,22 +73,15 @@ class Engine:
         self.neutral = np.array([column.neutral for column in meta.features], np.float32)
         self.observed = np.array([column.observed for column in meta.features])
 
-    def push(self, table: pa.Table) -> Scored:
-        """Take in events in arrival order; the steps of the ticks that they complete."""
-        return self._score(self.stream.push(table))
-
-    def flush(self) -> Scored:
-        """Complete every open tick, at the end of the input."""
-        return self._score(self.stream.flush())
-
-    def _score(self, history: History) -> Scored:
+    def score(self, history: History, names: list[str]) -> Scored:
+        """The scores of ``history``, whose users are rows of the key table ``names``."""
         steps = history.steps
         features = fill(steps.features, self.neutral, self.observed)
         score = np.zeros(len(steps), np.float32)
         causes: dict[int, list[Cause]] = {}
         kind: dict[int, str] = {}
         lowest = min(self.thresholds.values(), default=np.inf)
-        for rows, population in history.each_tick():
+        for place, (rows, population) in enumerate(history.each_tick()):
             users = steps.user[rows]
             before = self.stepper.rows(users)
             out = self.stepper.run(features[rows], population, before)
@@ -98,15 +94,11 @@ class Engine:
                 found = self.attribution(self.stepper, features[at], population, before[hot], told)
                 causes.update(zip(at.tolist(), found, strict=True))
                 kind.update(zip(at.tolist(), self._kinds(told), strict=True))
+            if place in history.forgotten:
+                self.stepper.forget(history.forgotten[place])
+        forgotten = {int(history.ticks[place]): gone for place, gone in history.forgotten.items()}
         return Scored(
-            steps.user,
-            self.stream.keys.names,
-            steps.tick,
-            score,
-            self._level(score),
-            steps.tokens,
-            causes,
-            kind,
+            steps.user, names, steps.tick, score, self._level(score), steps.tokens, causes, kind, forgotten
         )
 
     def _kinds(self, outputs: Outputs) -> list[str]:
@@ -120,3 +112,25 @@ class Engine:
         for number, name in enumerate(LEVELS[1:], start=1):
             level[score >= self.thresholds.get(name, np.inf)] = number
         return level
+
+
+class Engine:
+    """One stream of events and one bundle that scores it."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        tally: Tally,
+        thresholds: Mapping[str, float] | None = None,
+        max_users: int | None = None,
+    ) -> None:
+        self.stream = Stream(bundle.metadata.tick_s, bundle.metadata.lateness_s, tally, max_users)
+        self.judge = Judge(bundle, thresholds, max_users)
+
+    def push(self, table: pa.Table) -> Scored:
+        """Take in events in arrival order; the steps of the ticks that they complete."""
+        return self.judge.score(self.stream.push(table), self.stream.keys.names)
+
+    def flush(self) -> Scored:
+        """Complete every open tick, at the end of the input."""
+        return self.judge.score(self.stream.flush(), self.stream.keys.names)

@@ -12,22 +12,35 @@ Outputs = dict[str, NDArray[np.float32]]
 class Stepper:
     """Holds the state matrix ``[users, S]`` and never interprets a column of it."""
 
-    def __init__(self, session: ort.InferenceSession, initial: NDArray[np.float32]) -> None:
+    def __init__(self, session: ort.InferenceSession, initial: NDArray[np.float32], reserve: int = 0) -> None:
+        """Room for ``reserve`` users is set apart at once, which costs memory only as rows come to be used."""
         self.session = session
         self.initial = initial
-        self.state: NDArray[np.float32] = np.zeros((0, len(initial)), np.float32)
+        self.state: NDArray[np.float32] = np.empty((reserve, len(initial)), np.float32)
+        self.users = 0
+        """Rows in use; those behind hold nothing."""
         self._inputs = {node.name for node in session.get_inputs()}
         self._outputs = [node.name for node in session.get_outputs()]
 
     def grow(self, users: int) -> None:
-        """Make room for ``users`` users; new rows start as ``initial``."""
-        have = len(self.state)
-        if users > have:
-            room = max(users, 2 * have, 64)
-            state = np.empty((room, len(self.initial)), np.float32)
-            state[:have] = self.state
-            state[have:] = self.initial
+        """Let there be ``users`` users; new rows start as ``initial``."""
+        if users <= self.users:
+            return
+        if users > len(self.state):
+            state = np.empty((max(users, 2 * len(self.state), 64), len(self.initial)), np.float32)
+            state[: self.users] = self.state[: self.users]
             self.state = state
+        self.state[self.users : users] = self.initial
+        self.users = users
+
+    def forget(self, users: NDArray[np.int64]) -> None:
+        """``users`` start anew."""
+        self.state[users] = self.initial
+
+    def restore(self, state: NDArray[np.float32]) -> None:
+        """Take up a copy of the state rows ``[users, S]``; for one that has no users yet."""
+        self.grow(len(state))
+        self.state[: len(state)] = state
 
     def rows(self, users: NDArray[np.int32]) -> NDArray[np.float32]:
         """State rows ``[n, S]`` of ``users``, a copy."""

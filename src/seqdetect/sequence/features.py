@@ -88,15 +88,15 @@ class Facts:
 
     MODEL_BITS = 64
     ADDRESS_WORDS = 4
-
-    def __init__(self) -> None:
-        self.last_time: NDArray[np.int64] = np.zeros(0, np.int64)
-        self.last_tick: NDArray[np.int64] = np.zeros(0, np.int64)
-        self.last_size: NDArray[np.int64] = np.zeros((0, 2), np.int64)
-        self.addresses: NDArray[np.uint64] = np.zeros((0, self.ADDRESS_WORDS), np.uint64)
-        self.models: NDArray[np.uint64] = np.zeros((0, 1), np.uint64)
-
     ARRAYS = ("last_time", "last_tick", "last_size", "addresses", "models")
+
+    def __init__(self, reserve: int = 0) -> None:
+        """Room for ``reserve`` rows is set apart at once, which costs memory only as rows come to be used."""
+        self.last_time: NDArray[np.int64] = np.zeros(reserve, np.int64)
+        self.last_tick: NDArray[np.int64] = np.zeros(reserve, np.int64)
+        self.last_size: NDArray[np.int64] = np.zeros((reserve, 2), np.int64)
+        self.addresses: NDArray[np.uint64] = np.zeros((reserve, self.ADDRESS_WORDS), np.uint64)
+        self.models: NDArray[np.uint64] = np.zeros((reserve, 1), np.uint64)
 
     def grow(self, users: int) -> None:
         """Make room for ``users`` rows; a user without history has last time 0 and empty sketches."""
@@ -110,13 +110,18 @@ class Facts:
             new[:have] = old
             setattr(self, name, new)
 
+    def forget(self, rows: NDArray[np.int64]) -> None:
+        """The users in ``rows`` are as if they had never been seen."""
+        for name in self.ARRAYS:
+            getattr(self, name)[rows] = 0
+
 
 class Featurizer:
     """Turns the requests of complete ticks into steps, and remembers the facts that the next ones need."""
 
-    def __init__(self, tick_s: float) -> None:
+    def __init__(self, tick_s: float, reserve: int = 0) -> None:
         self.tick = round(tick_s * MICROSECONDS)
-        self.facts = Facts()
+        self.facts = Facts(reserve)
 
     def __call__(self, batch: NDArray[np.void], users: int) -> Steps:
         """Steps of ``batch``: requests of whole ticks, ordered by user, time and all other fields.
@@ -139,14 +144,14 @@ class Featurizer:
         features = self._columns(columns, start, gaps, known, repeats)
         row_user, row_tick = user[start], tick[start]
         self._clock_columns(features, row_user, row_tick)
-        tokens = np.stack([np.add.reduceat(columns[name], start) for name in ("prompt", "completion")], axis=1)
+        tokens = np.stack(
+            [np.add.reduceat(columns[name], start) for name in ("prompt", "completion")], axis=1
+        )
         self._remember(columns, tick)
         order = np.lexsort((row_user, row_tick))
         return Steps(row_tick[order], row_user[order], features[order].astype(np.float32), tokens[order])
 
-    def _gaps(
-        self, batch: Columns, first: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    def _gaps(self, batch: Columns, first: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """[n] fixed-point log gap before each request, and where it has one (not a user's very first)."""
         before = _shifted(batch["time"], first, self.facts.last_time[batch["user"][first]])
         known = before > 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,8 @@ class History:
     """[T] ends of the active ticks, microseconds, ascending."""
     population: NDArray[np.float32]
     """[T, P]"""
+    forgotten: dict[int, NDArray[np.int64]] = field(default_factory=dict)
+    """Rows of the key table whose users are forgotten after the tick of that place in ``ticks``."""
 
     def until(self, time: int) -> History:
         """The part whose ticks end at or before ``time`` (microseconds)."""
@@ -35,6 +38,21 @@ class History:
         steps = Steps(*(getattr(self.steps, n)[:rows] for n in ("tick", "user", "features", "tokens")))
         return History(steps, self.ticks[:ticks], self.population[:ticks])
 
+    @classmethod
+    def joined(cls, parts: list[History]) -> History:
+        """Consecutive histories as one."""
+        fields = ("tick", "user", "features", "tokens")
+        steps = Steps(*(np.concatenate([getattr(part.steps, name) for part in parts]) for name in fields))
+        forgotten: dict[int, NDArray[np.int64]] = {}
+        before = 0
+        for part in parts:
+            forgotten |= {before + place: rows for place, rows in part.forgotten.items()}
+            before += len(part.ticks)
+        ticks, population = (
+            np.concatenate([getattr(p, name) for p in parts]) for name in ("ticks", "population")
+        )
+        return cls(steps, ticks, population, forgotten)
+
     def each_tick(self) -> list[tuple[slice, NDArray[np.float32]]]:
         """Row range and population vector of every tick, in order."""
         begin = np.searchsorted(self.steps.tick, self.ticks)
@@ -43,16 +61,26 @@ class History:
 
 
 class Stream:
-    """Holds what is open: events of ticks that are not complete, and what the next ones need to know."""
+    """Holds what is open: events of ticks that are not complete, and what the next ones need to know.
 
-    def __init__(self, tick_s: float, lateness_s: float, tally: Tally) -> None:
+    At most ``max_users`` users are remembered (None: all). When a tick has more, those seen longest ago (then by
+    name) are forgotten after it, and begin anew when they come back. Which they are does not depend on how the
+    stream is cut into batches.
+    """
+
+    def __init__(self, tick_s: float, lateness_s: float, tally: Tally, max_users: int | None = None) -> None:
+        if max_users is not None and max_users < 1:
+            raise ValueError(f"max_users is {max_users}; at least one user must be remembered")
         self.tally = tally
+        self.max_users = max_users
         self.keys = Keys()
         self.clock = Clock(tick_s, lateness_s, tally)
         self.duplicates = Duplicates(tally)
-        self.featurizer = Featurizer(tick_s)
+        self.featurizer = Featurizer(tick_s, reserved(max_users))
         self.population = Population()
         self.pending: NDArray[np.void] = np.zeros(0, REQUEST)
+        self.evicted = 0
+        """Users forgotten so far."""
 
     def push(self, table: pa.Table) -> History:
         """Take in events; the ticks that they complete."""
@@ -71,8 +99,17 @@ class Stream:
         return history
 
     def _complete(self, ready: NDArray[np.bool_]) -> History:
-        batch = ordered(self.pending[ready])
+        batch = self.pending[ready]
         self.pending = self.pending[~ready]
+        if not self._may_overflow(batch):
+            history = self._steps(batch)
+        else:
+            history = History.joined([self._bounded(part) for part in self._by_tick(batch)])
+        self._free_rows()
+        return history
+
+    def _steps(self, batch: NDArray[np.void]) -> History:
+        batch = ordered(batch)
         steps = self.featurizer(batch, len(self.keys))
         tick = self.featurizer.tick
         numbers, counts = histograms(batch, steps, tick)
@@ -81,6 +118,58 @@ class Stream:
             vectors[i] = self.population.before(number)
             self.population.add(number, counts[i])
         return History(steps, (numbers + 1) * tick, vectors)
+
+    def _may_overflow(self, batch: NDArray[np.void]) -> bool:
+        """Whether ``batch`` could lead to more users than are remembered; then each tick must be looked at."""
+        if self.max_users is None or len(batch) == 0 or self.keys.used <= self.max_users:
+            return False
+        facts = self.featurizer.facts
+        facts.grow(len(self.keys))
+        new = np.zeros(len(self.keys), bool)
+        new[batch["user"]] = True
+        new &= facts.last_tick[: len(new)] == 0
+        return int(np.count_nonzero(facts.last_tick) + np.count_nonzero(new)) > self.max_users
+
+    def _by_tick(self, batch: NDArray[np.void]) -> Iterator[NDArray[np.void]]:
+        number = batch["time"] // self.featurizer.tick
+        order = np.argsort(number, kind="stable")
+        edges = np.flatnonzero(np.diff(number[order])) + 1
+        yield from np.split(batch[order], edges)
+
+    def _bounded(self, batch: NDArray[np.void]) -> History:
+        """The steps of one tick, after which the users seen longest ago are forgotten."""
+        history = self._steps(batch)
+        facts = self.featurizer.facts
+        known = np.flatnonzero(facts.last_tick)
+        surplus = len(known) - (self.max_users or 0)
+        if surplus <= 0:
+            return history
+        seen = facts.last_time[known]
+        edge = np.partition(seen, surplus - 1)[surplus - 1]
+        older, tied = known[seen < edge], known[seen == edge]
+        tied = np.array(sorted(tied.tolist(), key=self.keys.names.__getitem__), np.int64)
+        rows = np.concatenate((older, tied[: surplus - len(older)]))
+        facts.forget(rows)
+        self.evicted += len(rows)
+        history.forgotten[0] = rows
+        return history
+
+    def _free_rows(self) -> None:
+        """Rows of users without history and without an open event can be somebody else's: from the next push on."""
+        if self.max_users is None or self.keys.used <= self.max_users:
+            return
+        facts = self.featurizer.facts
+        facts.grow(len(self.keys))
+        idle = facts.last_tick[: len(self.keys)] == 0
+        for waiting in (self.pending, self.clock.held):
+            idle[waiting["user"]] = False
+        idle[self.keys.free] = False
+        self.keys.drop(np.flatnonzero(idle).tolist())
+
+
+def reserved(max_users: int | None) -> int:
+    """Rows to set apart at once where at most ``max_users`` are remembered: some come before others go."""
+    return 0 if max_users is None else max_users + max_users // 8 + 1024
 
 
 def history(table: pa.Table, tick_s: float, tally: Tally) -> tuple[History, Keys]:
