@@ -72,5 +72,9 @@ class Live(Protocol):
         ...
 
     def close(self) -> None:
-        """Lets go of files, sockets and threads; polled no more."""
+        """Takes nothing more in and lets go of files, sockets and threads.
+
+        What a source that is not ``replayable`` had taken in can still be polled, until it has ``ended``: after
+        a signal to stop, close such a source first, poll what is left, then checkpoint.
+        """
         ...
