@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -18,7 +19,8 @@ from seqdetect.events import Tally
 from seqdetect.score.checkpoint import latest
 from seqdetect.score.writer import ScoreWriter
 from seqdetect.scorer import Model, Scorer, score_stream
-from seqdetect.sink.jsonl import JsonlSink
+from seqdetect.sink import Sink
+from seqdetect.sink.jsonl import JsonlAppender, JsonlSink
 from seqdetect.source.files import Files, expand
 
 LATE_SHARE = 0.01
@@ -41,7 +43,9 @@ def run(options: argparse.Namespace) -> None:
     writer = ScoreWriter(options.scores) if options.scores else None
     if writer is not None:
         scorer.write = lambda name, scored: writer.write(scored)
-    sinks = [JsonlSink(options.alerts, append=done > 0)] if options.alerts else []
+    sinks: list[Sink] = []
+    if options.alerts:
+        sinks.append(JsonlAppender(Path(options.alerts)) if done else JsonlSink(options.alerts))
     keeper = _Keeper(scorer, options, done)
     progress = _Progress(options.quiet)
 
