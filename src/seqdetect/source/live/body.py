@@ -14,11 +14,11 @@ _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _WITHOUT_BREAKS = bytes.maketrans(b"\r\n", b"  ")
 
 
-class TooLarge(Exception):
+class TooLargeError(Exception):
     """The body has more bytes than are allowed, zipped or unzipped."""
 
 
-class Unreadable(ValueError):
+class UnreadableError(ValueError):
     """The body is not what its headers say, or no JSON at all."""
 
 
@@ -31,10 +31,10 @@ class Plain:
         self._size = 0
 
     def add(self, piece: bytes) -> None:
-        """Raises ``TooLarge``."""
+        """Raises ``TooLargeError``."""
         self._size += len(piece)
         if self._size > self._limit:
-            raise TooLarge
+            raise TooLargeError
         self._pieces.append(piece)
 
     def whole(self) -> bytes:
@@ -52,41 +52,41 @@ class Gzip:
         self._inflate = zlib.decompressobj(wbits=31)
 
     def add(self, piece: bytes) -> None:
-        """Raises ``TooLarge``, and ``Unreadable`` for what is not gzip."""
+        """Raises ``TooLargeError``, and ``UnreadableError`` for what is not gzip."""
         self._zipped += len(piece)
         if self._zipped > self._limit:
-            raise TooLarge
+            raise TooLargeError
         while piece:
             if self._inflate.eof:
                 self._next_member()
             try:
                 self._unzipped.add(self._inflate.decompress(piece, self._limit + 1))
             except zlib.error as error:
-                raise Unreadable(f"the body is not gzip: {error}") from error
+                raise UnreadableError(f"the body is not gzip: {error}") from error
             piece = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
 
     def whole(self) -> bytes:
-        """Raises ``Unreadable`` where the body stopped before its end."""
+        """Raises ``UnreadableError`` where the body stopped before its end."""
         if not self._inflate.eof:
-            raise Unreadable("the gzip body is cut off")
+            raise UnreadableError("the gzip body is cut off")
         return self._unzipped.whole()
 
     def _next_member(self) -> None:
         self._members += 1
         if self._members >= _MOST_MEMBERS:
-            raise Unreadable(f"the gzip body has more than {_MOST_MEMBERS} members")
+            raise UnreadableError(f"the gzip body has more than {_MOST_MEMBERS} members")
         self._inflate = zlib.decompressobj(wbits=31)
 
 
 def lines(body: bytes) -> tuple[bytes, str]:
     """The events of ``body`` one per line, and what to call one: a ``line`` or an ``item`` of an array.
 
-    An object may span lines. Raises ``Unreadable`` for an empty body and for a broken array; a broken object
+    An object may span lines. Raises ``UnreadableError`` for an empty body and for a broken array; a broken object
     among lines is left to whoever reads the lines.
     """
     text = body.removeprefix(codecs.BOM_UTF8).strip(b" \t\r\n")
     if not text:
-        raise Unreadable("the body is empty")
+        raise UnreadableError("the body is empty")
     if text[:1] == b"[":
         return _array(text), "item"
     if text[:1] == b"{" and b"\n" in text and _is_one(text):
@@ -98,7 +98,7 @@ def _array(text: bytes) -> bytes:
     try:
         items = msgspec.json.decode(text, type=list[msgspec.Raw])
     except _BROKEN as error:
-        raise Unreadable(f"the body is not JSON: {error}") from error
+        raise UnreadableError(f"the body is not JSON: {error}") from error
     # Only white space and broken strings hold line breaks as they stand.
     rows = [bytes(item).translate(_WITHOUT_BREAKS) for item in items]
     return b"".join(row + b"\n" for row in rows)

@@ -16,13 +16,13 @@ TABLE_BYTES = 8_192
 """Memory that a table takes whatever it holds (measured: 11 columns, four of them dictionaries)."""
 
 
-class Full(Exception):
+class FullError(Exception):
     """There is no room for more events now; the sender should come again in ``retry_after_s`` seconds."""
 
     retry_after_s = 1
 
 
-class Unwritable(Exception):
+class UnwritableError(Exception):
     """The events could not be made as safe as promised; they were not taken in."""
 
 
@@ -32,7 +32,7 @@ class Intake(Protocol):
     def put(self, table: pa.Table) -> Future[None]:
         """Take all rows of ``table`` or none; done when they are as safe as they will be.
 
-        Raises ``Full`` where there is no room; the future fails with ``Unwritable``.
+        Raises ``FullError`` where there is no room; the future fails with ``UnwritableError``.
         """
         ...
 
@@ -106,7 +106,7 @@ class Queue:
         parts = [(part, part.nbytes + TABLE_BYTES) for part in chunks(table, BATCH_ROWS)]
         with self._changed:
             if self.rows >= self._max_rows or self.bytes >= self._max_bytes:
-                raise Full(f"{self.rows} events wait already")
+                raise FullError(f"{self.rows} events wait already")
             self._tables.extend(parts)
             self.rows += table.num_rows
             self.bytes += sum(size for _, size in parts)
