@@ -205,6 +205,13 @@ def _valid(cells: pa.Array) -> npt.NDArray[np.bool_]:
     return valid
 
 
+def exact_as_float(cells: pa.ChunkedArray) -> bool:
+    """Whether no number among ``cells`` is beyond those that a float tells from its neighbours."""
+    if not pa.types.is_floating(cells.type):
+        return True
+    return (pc.max(pc.abs(cells)).as_py() or 0.0) <= 2**53
+
+
 def absent(cells: pa.Array) -> npt.NDArray[np.bool_]:
     """Which cells [rows] hold nothing: null, or an empty text."""
     cells = plain(cells)

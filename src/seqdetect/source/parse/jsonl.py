@@ -14,6 +14,7 @@ from seqdetect.events import OPTIONAL, REQUIRED
 from seqdetect.source.parse import Block, Numbers
 from seqdetect.source.parse.header import KEY, Layout, match, missing
 from seqdetect.source.parse.lines import HEAD_BYTES, Lines, Stream, blocks, scan
+from seqdetect.source.parse.uniform import Uniform
 
 Malformed = list[tuple[int, str]]
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -60,6 +61,16 @@ class _Columns:
                 break
         return filled, used
 
+    def first_values(self, names: list[str], rows: list[Any]) -> dict[str, Any]:
+        """The first value of each of the keys ``names`` that any row has."""
+        first = {}
+        for name in names:
+            values = map(attrgetter(self._attributes[name]), rows)
+            value = next((value for value in values if value is not None), None)
+            if value is not None:
+                first[name] = value
+        return first
+
 
 def read(stream: Stream, layout: Layout, chunk_rows: int) -> Iterator[Block]:
     """Blocks of the stream's objects. Raises ``ValueError`` where no line of the head has a required key."""
@@ -67,22 +78,32 @@ def read(stream: Stream, layout: Layout, chunk_rows: int) -> Iterator[Block]:
         raise ValueError(
             f"{stream.origin}: this is a JSON array; write one object per line (for one: jq -c '.[]' FILE)"
         )
-    columns = _Columns(_head_keys(stream.head), layout, stream.origin)
+    head = _head(stream.head)
+    columns = _Columns(list(head), layout, stream.origin)
+    uniform = Uniform(columns.spellings, head, columns.certain)
     for data, number in blocks(stream, chunk_rows):
+        block = uniform.block(data, number, stream.origin)
+        if block is not None:
+            yield block
+            continue
         lines, malformed = scan(data, number)
         rows, numbers = _decoded(lines, columns.decode, malformed)
+        uniform.learn(columns.first_values(uniform.unseen, rows))
         yield _block(rows, numbers, malformed, columns, stream.origin)
 
 
-def _head_keys(head: bytes) -> list[str]:
-    """Every key of the head's objects, in the order in which they appear."""
-    keys: dict[str, None] = {}
+def _head(head: bytes) -> dict[str, Any]:
+    """Every key of the head's objects, in the order in which they appear, with its first value that is one."""
+    values: dict[str, Any] = {}
     for line in head[:HEAD_BYTES].split(b"\n"):
         try:
-            keys.update(dict.fromkeys(msgspec.json.decode(line, type=dict[str, msgspec.Raw])))
+            found = msgspec.json.decode(line, type=dict[str, Any])
         except _BROKEN:
             continue
-    return list(keys)
+        for name, value in found.items():
+            if values.get(name) is None:
+                values[name] = value
+    return values
 
 
 def _decoded(lines: Lines, decode: Callable[[bytes], Any], malformed: Malformed) -> tuple[list[Any], Numbers]:

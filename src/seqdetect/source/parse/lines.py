@@ -179,7 +179,7 @@ def blocks(stream: Stream, chunk_rows: int) -> Iterator[tuple[bytes, int]]:
             data = b"".join(held)
             cut = data.rfind(b"\n") + 1
             yield data[:cut], number
-            number += data.count(b"\n", 0, cut)
+            number += int(np.count_nonzero(np.frombuffer(data, np.uint8, cut) == ord("\n")))
             held, size, broken = [data[cut:]], len(data) - cut, False
         if not broken and size > LONGEST_LINE:
             held, size, skipping = [b"".join(held)[: LONGEST_LINE + 1]], LONGEST_LINE + 1, True
