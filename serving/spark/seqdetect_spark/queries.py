@@ -1,0 +1,158 @@
+"""The two queries: events to steps, steps to scores. Between them lies a table of steps with their population."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.streaming import StreamingQuery
+from seqdetect_spark import featuring, packs, population, scoring
+
+from seqdetect.bundle.load import load
+from seqdetect.bundle.schema import Metadata
+from seqdetect.service import SERVICE
+
+PACKAGE = Path(__file__).resolve().parent
+ROCKSDB = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
+SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    # transformWithState has no other store; its log of changes makes a commit cost what changed.
+    "spark.sql.streaming.stateStore.providerClass": ROCKSDB,
+    "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "65536",
+}
+Trigger = Mapping[str, Any]
+"""Arguments of Spark's ``trigger``: ``{"availableNow": True}``, ``{"processingTime": "10 seconds"}``."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One bundle on one stream of events; ``folder`` holds all that the job keeps, on any file system of Spark's.
+
+    ``groups`` 0 keys Spark's state by user; more makes that many groups of users, each of them one row of state. An
+    event more than ``ahead_s`` seconds ahead of the wall clock is dropped, for Spark's watermark would follow it.
+    """
+
+    folder: str
+    bundle: str
+    groups: int = 0
+    columns: tuple[tuple[str, str], ...] = ()
+    thresholds: tuple[tuple[str, float], ...] = ()
+    ahead_s: float = 3600.0
+    meta: Metadata = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "meta", load(self.bundle).metadata)
+        if self.meta.key == SERVICE:
+            raise ValueError("a bundle for the whole service has one sequence, which no cluster can share: seqdetect serve")
+
+    @property
+    def tick_us(self) -> int:
+        return packs.tick_us(self.meta.tick_s)
+
+
+def session(name: str, **settings: str) -> SparkSession:
+    """A session with ``SETTINGS``; ``settings`` (two underscores for a dot) go before them."""
+    # Spark's helpers beside the driver are started by the JVM, which takes its environment from here.
+    paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName(name)
+    for key, value in (SETTINGS | {key.replace("__", "."): value for key, value in settings.items()}).items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def ship(spark: SparkSession, job: Job) -> None:
+    """Give this package and the bundle to all workers."""
+    into = str(Path(tempfile.mkdtemp()) / PACKAGE.name)
+    archive = shutil.make_archive(into, "zip", PACKAGE.parent, PACKAGE.name)
+    spark.sparkContext.addPyFile(archive)
+    spark.sparkContext.addFile(job.bundle)
+
+
+def json_lines(spark: SparkSession, folder: str, **options: str) -> DataFrame:
+    """The lines of a folder's files, new ones as they come; ``options`` are those of Spark's file source."""
+    lines = spark.readStream.options(**options).text(folder)
+    return lines.select(F.col("value").cast("binary"))
+
+
+def kafka(spark: SparkSession, **options: str) -> DataFrame:
+    """The messages of a topic, by ``seqdetect_spark.kafka``."""
+    from seqdetect_spark.kafka import Kafka
+
+    spark.dataSource.register(Kafka)
+    return spark.readStream.format(Kafka.name()).options(**options).load()
+
+
+def start_steps(job: Job, lines: DataFrame, trigger: Trigger) -> StreamingQuery:
+    """Events to steps: the first query. ``lines`` has one binary column of JSON objects."""
+    packer = packs.Packer(job.tick_us, job.meta.key, job.columns, job.groups)
+    horizon = F.current_timestamp() + F.expr(f"make_dt_interval(0, 0, 0, {job.ahead_s})")
+    packed = lines.mapInArrow(packer, packs.PACK).withColumn("far", F.col("closes") > horizon)
+    counted = packed.observe("events", *_counts())
+    believed = counted.where("not far").select("group", "closes", "users", "requests")
+    # A tick is complete when time has come past its end by the lateness; an event is late when its tick is complete.
+    ticks = 1 + -(-packs.tick_us(job.meta.lateness_s) // job.tick_us)
+    marked = believed.withWatermark("closes", f"{ticks * job.tick_us // 1000} milliseconds")
+    steps = marked.groupBy("group").transformWithStateInPandas(
+        featuring.Featuring(job.tick_us), featuring.STEPS, "Append", "EventTime"
+    )
+    writer = steps.writeStream.foreachBatch(population.Lagged(job.folder, job.tick_us))
+    return _started(job, writer, "steps", trigger, {"tick_us": job.tick_us, "key": job.meta.key, "groups": job.groups})
+
+
+def start_scores(job: Job, spark: SparkSession, trigger: Trigger, **options: str) -> StreamingQuery:
+    """Steps to scores: the second query. ``options`` are those of Spark's file source, such as ``cleanSource``."""
+    reader = spark.readStream.schema(population.SCORABLE).options(**options)
+    steps = reader.parquet(f"{job.folder}/steps/*")
+    scored = steps.groupBy("group").transformWithStateInPandas(
+        scoring.Scoring(Path(job.bundle).name, job.thresholds), scoring.SCORES, "Append", "None"
+    )
+    writer = scored.writeStream.format("parquet").option("path", f"{job.folder}/scores")
+    return _started(job, writer, "scores", trigger, {"state": job.meta.state.hash, "groups": job.groups})
+
+
+def _counts() -> list[Column]:
+    """What a micro batch's progress tells of it, under ``observedMetrics``."""
+    far = F.when(F.col("far"), F.length("requests") / packs.REQUEST.itemsize)
+    return [
+        F.sum("read").alias("read"),
+        F.sum("rejected").alias("rejected"),
+        F.sum(far).cast("long").alias("far_future"),
+        F.max("example").alias("example"),
+    ]
+
+
+def _started(job: Job, writer: Any, name: str, trigger: Trigger, fixed: dict[str, Any]) -> StreamingQuery:
+    """Start a query, unless its checkpoint was made with other settings than ``fixed``."""
+    spark = writer._spark
+    place = f"{job.folder}/checkpoint/{name}"
+    _check(spark, f"{job.folder}/checkpoint/{name}.json", fixed)
+    return (
+        writer.option("checkpointLocation", place)
+        .queryName(f"seqdetect-{name}")
+        .outputMode("append")
+        .trigger(**trigger)
+        .start()
+    )
+
+
+def _check(spark: SparkSession, path: str, fixed: dict[str, Any]) -> None:
+    if not population.exists(spark, path):
+        spark.createDataFrame([(json.dumps(fixed),)], "value string").coalesce(1).write.text(path)
+        return
+    kept = json.loads(spark.read.text(path).first()["value"])
+    if kept != fixed:
+        raise ValueError(
+            f"the checkpoint beside {path} was made with {kept}, this job has {fixed}: start in a new folder"
+        )
