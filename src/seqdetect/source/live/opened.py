@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import zlib
@@ -113,14 +114,15 @@ class Opened:
         """Whole lines that were not read yet, about ``rows``; empty if there are none."""
         if self._searched:
             return self._find_end()
-        data = os.pread(self._file, max(rows * _BYTES_PER_ROW, LONGEST_LINE + 1), self._offset)
+        begin = self._offset
+        data = os.pread(self._file, max(rows * _BYTES_PER_ROW, LONGEST_LINE + 1), begin)
         cut = data.rfind(b"\n") + 1
         if cut:
             self._advance(self._offset + cut, data.count(b"\n"))
         elif len(data) > LONGEST_LINE:
             self._searched = self._offset + len(data)
             return self._find_end()
-        return data[:cut]
+        return data[:cut] if begin else data[:cut].removeprefix(codecs.BOM_UTF8)
 
     def rest(self) -> bytes:
         """The last line, which never got its end, of a file that nobody adds to any more."""

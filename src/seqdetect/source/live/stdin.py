@@ -11,7 +11,7 @@ from typing import Any
 
 from seqdetect.events import Tally
 from seqdetect.source.live import BATCH_ROWS, Batch, Parts
-from seqdetect.source.live.intake import Counts, FullError, Intake, Queue
+from seqdetect.source.live.intake import Counts, FullError, Intake, Queue, UnwritableError
 from seqdetect.source.live.reader import Reader
 from seqdetect.source.parse import Block, csv
 from seqdetect.source.parse.header import Layout
@@ -22,6 +22,7 @@ _READ_AT_MOST = 1 << 18
 # What has come is handed on after this long a lull.
 _PATIENCE_SECONDS = 0.1
 _AGAIN_SECONDS = 0.02
+_UNWRITABLE_SECONDS = 1.0
 
 
 class Stdin:
@@ -118,6 +119,8 @@ class Stdin:
                     break
                 except FullError:
                     self._stop.wait(_AGAIN_SECONDS)
+                except UnwritableError:  # Logged there; the writer at the other end of the pipe waits, too.
+                    self._stop.wait(_UNWRITABLE_SECONDS)
             if self._stop.is_set():
                 return
             self._counts.add(tally)

@@ -1,0 +1,201 @@
+"""Messages of one partition to event tables, a batch at a time; what is wrong is found again by its offset.
+
+A message is one event as a JSON object; an array of such objects and JSON lines are taken too.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from seqdetect.events import REQUIRED, Tally
+from seqdetect.source.parse import Block, Numbers, jsonl, rows
+from seqdetect.source.parse.cells import Fault
+from seqdetect.source.parse.header import KEY, Layout, match
+from seqdetect.source.parse.lines import HEAD_BYTES, Stream
+
+LOG = logging.getLogger(__name__)
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+# The parser hands on what it has at the empty piece after each batch, whatever the size of the batch.
+_NEVER_FULL = 1 << 32
+
+
+@dataclass(frozen=True)
+class Run:
+    """Consecutive messages of a partition, as lines.
+
+    ``offsets`` [messages]; ``lines``: their text, every line ended by a line feed; ``counts`` [messages]: how many
+    lines are each one's, and ``values``: their payloads. The last two are None where each message is one line.
+    """
+
+    offsets: Numbers
+    lines: bytes
+    counts: Numbers | None = None
+    values: list[bytes] | None = None
+
+    def places(self) -> Numbers:
+        """The offset of each line [lines]."""
+        return self.offsets if self.counts is None else np.repeat(self.offsets, self.counts)
+
+    def payloads(self) -> list[bytes]:
+        """The messages' payloads [messages], as they came."""
+        return self.lines.split(b"\n")[:-1] if self.values is None else self.values
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A message with at least one bad row, for the first one's reason."""
+
+    offset: int
+    reason: str
+    payload: bytes
+
+
+def run(values: Sequence[bytes | None], offsets: Numbers) -> Run:
+    """The messages' payloads as a run; a message without one is an empty message."""
+    try:
+        lines = b"\n".join(values) + b"\n"  # type: ignore[arg-type]
+    except TypeError:
+        return _folded([value or b"" for value in values], offsets)
+    if lines.count(b"\n") != len(values) or lines[:1] in b"[\n" or b"\n[" in lines:
+        return _folded(values, offsets)  # type: ignore[arg-type]
+    return Run(offsets, lines)
+
+
+def _folded(values: Sequence[bytes], offsets: Numbers, odd: frozenset[int] = frozenset()) -> Run:
+    """A run of messages that may hold several events each, or none; those at ``odd`` are looked at closely."""
+    texts = [value.strip(b"\r\n") for value in values]
+    texts = [
+        _one_per_line(text) if text[:1] == b"[" or offset in odd else text
+        for text, offset in zip(texts, offsets.tolist(), strict=True)
+    ]
+    counts = np.array([text.count(b"\n") + 1 if text else 0 for text in texts], np.int64)
+    return Run(offsets, b"".join([text + b"\n" for text in texts if text]), counts, list(values))
+
+
+def _one_per_line(text: bytes) -> bytes:
+    """An array's elements, or an object that takes several lines, each on one line; other text as it is."""
+    try:
+        if text.lstrip()[:1] == b"[":
+            elements = msgspec.json.decode(text, type=list[msgspec.Raw])
+            return b"\n".join([_flat(bytes(element)) for element in elements])
+        msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    except _BROKEN:
+        return text
+    return _flat(text)
+
+
+def _flat(text: bytes) -> bytes:
+    # Inside a JSON string a line break is written as \n, so those that stand there are white space.
+    return text.replace(b"\r", b" ").replace(b"\n", b" ")
+
+
+class Reader:
+    """The messages of one topic to events; their keys are those of the first messages with all required ones.
+
+    So the user is under one key for as long as the process lives, as in a file. Where a topic mixes spellings,
+    name the right one with ``layout.columns``.
+    """
+
+    def __init__(self, topic: str, layout: Layout, tally: Tally) -> None:
+        self._topic = topic
+        self._layout = layout
+        self._tally = tally
+        self._fed = b""
+        self._blocks: Iterator[Block] | None = None
+        self._line = 1
+
+    def read(self, part: str, runs: Sequence[Run]) -> tuple[pa.Table, list[Rejected]]:
+        """The good rows as an event table, in order, and the messages with bad ones. Counted in the tally."""
+        block = self._block(part, runs)
+        if block.malformed:
+            odd = frozenset(offset for offset, _ in block.malformed)
+            again = [_folded(one.payloads(), one.offsets, odd) for one in runs]
+            if any(a.lines != b.lines for a, b in zip(runs, again, strict=True)):
+                runs, block = again, self._block(part, again)
+        table = rows.accept(block, self._layout, self._tally)
+        lines = sum(len(one.offsets) if one.counts is None else int(one.counts.sum()) for one in runs)
+        if table.num_rows == lines and all(one.counts is None or one.counts.all() for one in runs):
+            return table, []
+        return table, self._rejected(part, runs, block)
+
+    def _block(self, part: str, runs: Sequence[Run]) -> Block:
+        """The rows of all lines; ``numbers`` and ``malformed`` name offsets instead of lines."""
+        data = b"".join([one.lines for one in runs])
+        places = np.concatenate([one.places() for one in runs])
+        if not data:
+            return _nothing(part)
+        block, first = self._parsed(data, len(places))
+        malformed = [(int(places[number - first]), detail) for number, detail in block.malformed]
+        return replace(
+            block, origin=part, unit="offset", numbers=places[block.numbers - first], malformed=malformed
+        )
+
+    def _parsed(self, data: bytes, lines: int) -> tuple[Block, int]:
+        """The block of ``data``, and the number of its first line."""
+        if self._blocks is None:
+            head = self._head(data)
+            if head is None:
+                # Nothing has all it needs yet: rows under our own names count, whatever else comes later.
+                names = {self._layout.candidates(own)[0]: 0 for own in REQUIRED.names}
+                stream = Stream(self._topic, msgspec.json.encode(names), iter([data]))
+                return next(jsonl.read(stream, self._layout, _NEVER_FULL)), 1
+            self._blocks = jsonl.read(Stream(self._topic, head, self._pieces()), self._layout, _NEVER_FULL)
+        self._fed, first = data, self._line
+        self._line += lines
+        return next(self._blocks), first
+
+    def _pieces(self) -> Iterator[bytes]:
+        while True:
+            yield self._fed
+            yield b""
+
+    def _head(self, data: bytes) -> bytes | None:
+        """The first lines of ``data``, where they have every required key."""
+        keys: dict[str, None] = {}
+        for line in data[:HEAD_BYTES].split(b"\n"):
+            try:
+                keys.update(dict.fromkeys(msgspec.json.decode(line, type=dict[str, msgspec.Raw])))
+            except _BROKEN:
+                continue
+        found = {own: match(list(keys), self._layout.candidates(own)) for own in REQUIRED.names}
+        if None in found.values():
+            return None
+        LOG.info("%s: users are told apart by %r", self._topic, found[KEY])
+        return data[:HEAD_BYTES]
+
+    def _rejected(self, part: str, runs: Sequence[Run], block: Block) -> list[Rejected]:
+        reasons = {offset: f"malformed_line: {detail}" for offset, detail in reversed(block.malformed)}
+        fault = _faults(block, self._layout)
+        for row in np.flatnonzero(fault).tolist():
+            reasons.setdefault(int(block.numbers[row]), Fault(fault[row]).name.lower())
+        told = np.union1d(block.numbers, np.fromiter(reasons, np.int64, len(reasons)))
+        for one in runs:
+            empty = np.setdiff1d(one.offsets, told).tolist()
+            self._tally.read += len(empty)
+            for offset in empty:
+                self._tally.reject("empty_message", f"{part} offset {offset}", "nothing there")
+                reasons[offset] = "empty_message"
+        return [
+            Rejected(offset, reasons[offset], payload)
+            for one in runs
+            for offset, payload in zip(one.offsets.tolist(), one.payloads(), strict=True)
+            if offset in reasons
+        ]
+
+
+def _nothing(part: str) -> Block:
+    return Block(part, "offset", {own: pa.nulls(0) for own in REQUIRED.names}, {}, np.zeros(0, np.int64))
+
+
+def _faults(block: Block, layout: Layout) -> Numbers:
+    """Why each row [rows] is rejected, 0 where it is not."""
+    fault = np.zeros(len(block.numbers), np.int64)
+    for found in reversed(rows._required(block, layout)[1].values()):
+        fault = np.where(found != Fault.NONE, found, fault)
+    return fault
