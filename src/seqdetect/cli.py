@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="seqdetect", description="Find the users of an LLM API who behave strangely."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_score, _add_simulate, _add_inspect, _add_report):
+    for add in (_add_score, _add_serve, _add_simulate, _add_inspect, _add_report):
         add(commands)
     options = parser.parse_args(arguments)
     try:
@@ -85,6 +85,20 @@ def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="USD per million tokens for the cost of alerts: prompt=2.5 and completion=10; may be repeated",
     )  # fmt: skip
     one.add_argument("--quiet", action="store_true", help="no progress on stderr")
+
+
+def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    one = commands.add_parser(
+        "serve",
+        help="run the streaming scorer as a service",
+        description="Take in events over HTTP, from Kafka, from a file that grows or from standard input, until "
+        "SIGTERM. Alerts go to the outputs that the configuration names, logs as JSON lines to stderr. SIGHUP reads "
+        "the models again.",
+    )
+    one.add_argument(
+        "--config", required=True, metavar="F", help="YAML, as serving/scorer.yaml, which explains it"
+    )
+    one.add_argument("--check", action="store_true", help="check the configuration and its bundles, and end")
 
 
 def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

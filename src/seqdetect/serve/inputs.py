@@ -1,0 +1,154 @@
+"""The live source that the configuration names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqdetect.events import Tally
+from seqdetect.scorer import USER, Model
+from seqdetect.secret import Secret, reveal
+from seqdetect.serve.config import Config, File, Http, Kafka, Reading, Stdin
+from seqdetect.serve.document import Document
+from seqdetect.service import SERVICE
+from seqdetect.source.live import Live
+from seqdetect.source.parse.header import Layout
+from seqdetect.source.parse.times import Clock
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from seqdetect.source.live import http, stdin
+
+
+@dataclass(frozen=True)
+class Around:
+    """What a source is given beside its own settings."""
+
+    tally: Tally
+    layout: Layout
+    token: Secret | None
+    routes: Sequence[BaseRoute]
+
+
+@dataclass(frozen=True)
+class Input:
+    """A source, and who has figures to tell about it (``stats``)."""
+
+    live: Live
+    tellers: Sequence[Any]
+
+    def stats(self) -> dict[str, Any]:
+        """The figures of all of them."""
+        return {name: value for one in self.tellers for name, value in one.stats().items()}
+
+
+def build(
+    config: Config, here: Document, models: Sequence[Model], tally: Tally, routes: Sequence[BaseRoute]
+) -> Input:
+    """The source; nothing is opened yet. Raises ``ValueError`` that names the setting."""
+    secret = token(config, here)
+    for name, opened in (("stdin", _stdin), ("file", _file), ("http", _http), ("kafka", _kafka)):
+        settings = getattr(config.input, name)
+        if settings is None:
+            continue
+        place = here.inside("input", None).inside(name, None)
+        try:
+            return opened(settings, config, Around(tally, _layout(settings, models), secret, routes))
+        except ValueError as error:
+            raise place.error(str(error)) from error
+        except ImportError as error:
+            raise place.error(f"{error}; pip install 'seqdetect[{name}]'") from error
+    raise AssertionError("the configuration was checked to name an input")
+
+
+def token(config: Config, here: Document) -> Secret | None:
+    """What who posts events has to show; None: nothing. Raises ``ValueError`` that names the setting."""
+    try:
+        return reveal(config.http.token_env, config.http.token_file)
+    except ValueError as error:
+        raise here.error(str(error), "http.token_env or http.token_file") from error
+
+
+def _layout(settings: Reading, models: Sequence[Model]) -> Layout:
+    epoch = None if settings.epoch is None else Clock(settings.timezone).parse(settings.epoch)
+    clock = Clock(settings.timezone, settings.timestamp_unit, epoch)
+    if any(model.key == USER for model in models):
+        return Layout(columns=settings.columns, clock=clock)
+    # nobody asks for users: an event without one counts, too
+    return Layout(columns=settings.columns, clock=clock, lone_user=SERVICE, empty_user=SERVICE)
+
+
+def _stdin(settings: Stdin, config: Config, around: Around) -> Input:
+    from seqdetect.source.live import stdin
+
+    limits = config.limits
+    source = stdin.Stdin(around.tally, around.layout, limits.queue_rows, limits.queue_bytes)
+    return _safe(source, settings.journal, around.tally)
+
+
+def _file(settings: File, config: Config, around: Around) -> Input:
+    from seqdetect.source.live import tail
+
+    source = tail.Tail(settings.path, around.tally, around.layout, settings.begin)
+    return Input(source, _telling(source))
+
+
+def _http(settings: Http, config: Config, around: Around) -> Input:
+    from seqdetect.source.live import http
+    from seqdetect.source.live.endpoint import Limits
+
+    limits = Limits(
+        max_body_bytes=settings.body_bytes,
+        max_requests=settings.requests,
+        max_connections=settings.connections,
+        max_queue_rows=config.limits.queue_rows,
+        max_queue_bytes=config.limits.queue_bytes,
+        header_timeout_s=settings.header_timeout_s,
+        body_timeout_s=settings.body_timeout_s,
+        rate_events_s=settings.rate_events_s,
+        burst_events=settings.burst_events,
+    )
+    where = config.http
+    source = http.Http(
+        around.tally,
+        around.layout,
+        where.host,
+        where.port,
+        around.token,
+        limits,
+        settings.proxies,
+        around.routes,
+    )
+    return _safe(source, settings.journal, around.tally)
+
+
+def _safe(source: http.Http | stdin.Stdin, journal: Path | None, tally: Tally) -> Input:
+    """The source, or a log that is written before what comes from it is accepted."""
+    from seqdetect.source.live.log import WriteAhead
+
+    if journal is None:
+        return Input(source, _telling(source))
+    log = WriteAhead(source, journal, tally)
+    return Input(log, _telling(source, log))
+
+
+def _telling(*sources: Any) -> list[Any]:
+    return [source for source in sources if hasattr(source, "stats")]
+
+
+def _kafka(settings: Kafka, config: Config, around: Around) -> Input:
+    from seqdetect.source.live import kafka
+
+    source = kafka.Kafka(
+        around.tally,
+        around.layout,
+        settings.brokers,
+        settings.topics,
+        settings.group,
+        settings.dead_letters,
+        settings.client,
+    )
+    return Input(source, [source])

@@ -1,0 +1,198 @@
+"""What Prometheus is told: counters, gauges and histograms in a registry of their own. No user's name is among them."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any, Final
+
+import prometheus_client as prometheus
+from prometheus_client import CollectorRegistry, Gauge, Histogram
+
+from seqdetect.events import MICROSECONDS, Tally
+from seqdetect.scorer import Model, Scorer
+
+_FAST_S: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
+# An alert cannot be out before its tick is complete, which takes the lateness (10 s) and the next event.
+_ALERT_S: Final = (5, 10, 11, 12, 13, 15, 20, 30, 60, 120, 300, 900, 3600)
+_KIND: Final = ("model", "severity", "kind")
+
+
+class Metrics:
+    """Every figure of one service. Written by the scoring thread, read by the web server's."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        prometheus.ProcessCollector(registry=self.registry)
+        self._seen: dict[tuple[str, ...], float] = {}
+        self._ticks_s: dict[str, float] = {}
+        self._saved_at = time.monotonic()
+        counter, gauge, histogram = self._counter, self._gauge, self._histogram
+
+        self._read = counter("events_read", "Events that came in, rejected ones among them")
+        self._rejected = counter("events_rejected", "Events that were not scored, by reason", "reason")
+        self._late = counter("events_late", "Events that came after their tick was complete; not scored")
+        self._steps = counter("steps_scored", "Steps scored: users active in a tick", "model")
+        self._levels = counter("scores", "Scores at a level", "model", "level")
+        self._opened = counter("alerts_opened", "Alerts opened", *_KIND)
+        self._open = gauge("alerts_open", "Alerts open now", *_KIND)
+        self._users = gauge("users_tracked", "Users remembered", "model")
+        self._evicted = counter("users_evicted", "Users forgotten to keep within limits.max_users", "model")
+        self._state = gauge("state_bytes", "Memory of the users' state rows", "model")
+        self._pending = gauge("events_pending", "Events whose tick is not complete", "model")
+        self._watermark = gauge("watermark_timestamp_seconds", "Up to here every tick is complete", "part")
+        self._lag = gauge("watermark_lag_seconds", "Wall clock minus watermark", "part")
+        self.batch = histogram("batch_seconds", "Time to score a batch and deliver its alerts", _FAST_S)
+        self._to_alert = histogram(
+            "event_to_alert_seconds",
+            "From the end of an alert's first tick until its delivery",
+            _ALERT_S,
+            "model",
+        )
+        self._saved_age = gauge("checkpoint_age_seconds", "Since the last checkpoint, or the start")
+        self._saved_age.set_function(lambda: time.monotonic() - self._saved_at)
+        self._saved_s = gauge("checkpoint_seconds", "Time that the last checkpoint took")
+        self._saved_bytes = gauge("checkpoint_bytes", "Size of the last checkpoint")
+        self.save_errors = counter("checkpoint_errors", "Checkpoints that could not be written")
+        self.sink_errors = counter("sink_errors", "Deliveries that failed", "output")
+        self.sink_retries = counter("sink_retries", "Deliveries tried again", "output")
+        self.sink_changes = counter("sink_changes", "Changes of alerts delivered", "output")
+        self.reloads = counter("reloads", "Takeovers of new models: taken, refused or failed", "result")
+        self._answers = counter(
+            "http_requests", "Requests that brought events, by status of the answer", "code"
+        )
+        self._waiting = gauge("queue_events", "Events taken in and not scored yet")
+        self._waiting_bytes = gauge("queue_bytes", "Memory of the events that wait")
+        self._kafka = gauge("kafka_lag_events", "Messages of the partition not yet read", "part")
+        self._bundles = gauge(
+            "bundle_info", "The bundles at work", "model", "key", "version", "sha256", "shadow"
+        )
+        self._gauge("build_info", "This program", "version", "python", "onnxruntime").labels(
+            version("seqdetect"), platform.python_version(), version("onnxruntime")
+        ).set(1)
+
+    def text(self) -> bytes:
+        """The figures as Prometheus reads them."""
+        return prometheus.generate_latest(self.registry)
+
+    def models(self, models: Sequence[Model], digests: Mapping[str, str]) -> None:
+        """The bundles now at work; ``digests`` are their files' SHA-256 by model."""
+        self._bundles.clear()
+        self.forget_gauges()
+        for model in models:
+            meta = model.bundle.metadata
+            self._ticks_s[model.name] = meta.tick_s
+            shadow = str(model.shadow).lower()
+            self._bundles.labels(model.name, model.key, meta.version, digests[model.name][:12], shadow).set(1)
+
+    def alerts(self, changes: Iterable[Mapping[str, Any]]) -> None:
+        """Changes that every sink has taken."""
+        now = time.time()
+        for change in changes:
+            if change["change"] != "open":
+                continue
+            model = change["model"]
+            self._opened.labels(model, change["severity"], change["kind"]).inc()
+            begun = datetime.fromisoformat(change["start"]).timestamp()
+            self._to_alert.labels(model).observe(max(0.0, now - begun - self._ticks_s[model]))
+
+    def saved(self, seconds: float, size: int) -> None:
+        """A checkpoint is written."""
+        self._saved_at = time.monotonic()
+        self._saved_s.set(seconds)
+        self._saved_bytes.set(size)
+
+    def lag(self, part: str, events: float) -> None:
+        """How many messages of the partition are still to be read; for a source that knows it."""
+        self._kafka.labels(part).set(events)
+
+    def source(self, told: Mapping[str, Any]) -> None:
+        """What a source says of itself (``stats``), as far as it is known here."""
+        for code, count in told.get("answers", {}).items():
+            self._answers.labels(str(code)).inc(self._more(("source", "answers", str(code)), count))
+        self._waiting.set(told.get("queue_rows", 0))
+        self._waiting_bytes.set(told.get("queue_bytes", 0))
+
+    def forget_gauges(self) -> None:
+        """Drop what models and parts that are gone have left; ``refresh`` sets the rest again."""
+        for gauge in (self._open, self._users, self._state, self._pending, self._watermark, self._lag):
+            gauge.clear()
+
+    def begin_part(self, part: str, scorer: Scorer) -> None:
+        """A part begins here; what its checkpoint has counted is not counted again."""
+        for model, told in scorer.stats().items():
+            for what in ("steps", "evicted", "warning", "critical"):
+                self._seen[part, model, what] = told[what]
+
+    def forget_part(self, part: str) -> None:
+        """The part is somebody else's now; what it has counted stays counted."""
+        self._seen = {key: value for key, value in self._seen.items() if key[0] != part}
+        self.forget_gauges()
+        self._kafka.clear()
+
+    def refresh(self, scorers: Mapping[str, Scorer], tally: Tally) -> None:
+        """Bring everything up to date that the scorers and the tally keep."""
+        self._read.inc(self._more(("tally", "read"), tally.read))
+        self._late.inc(self._more(("tally", "late"), tally.late))
+        for reason, count in tally.rejected.items():
+            self._rejected.labels(reason).inc(self._more(("tally", "rejected", reason), count))
+        held: Counter[tuple[str, str]] = Counter()
+        for part, scorer in scorers.items():
+            for model, told in scorer.stats().items():
+                self._count(part, model, told)
+                for what in ("users", "state_bytes", "pending"):
+                    held[what, model] += told[what]
+            self._time(part, scorer)
+        for gauge, what in ((self._users, "users"), (self._state, "state_bytes"), (self._pending, "pending")):
+            for (name, model), value in held.items():
+                if name == what:
+                    gauge.labels(model).set(value)
+        self._refresh_open(scorers.values())
+
+    def _count(self, part: str, model: str, told: Mapping[str, Any]) -> None:
+        self._steps.labels(model).inc(self._more((part, model, "steps"), told["steps"]))
+        self._evicted.labels(model).inc(self._more((part, model, "evicted"), told["evicted"]))
+        for level in ("warning", "critical"):
+            self._levels.labels(model, level).inc(self._more((part, model, level), told[level]))
+
+    def _time(self, part: str, scorer: Scorer) -> None:
+        marks = [lane.stream.clock.closed for lane in scorer.lanes]
+        known = [mark for mark in marks if mark is not None]
+        if known:
+            mark_s = min(known) / MICROSECONDS
+            self._watermark.labels(part).set(mark_s)
+            self._lag.labels(part).set(time.time() - mark_s)
+
+    def _refresh_open(self, scorers: Iterable[Scorer]) -> None:
+        found: Counter[tuple[str, str, str]] = Counter()
+        for scorer in scorers:
+            for lane in scorer.lanes:
+                for head in lane.heads:
+                    surge = [head.book.surge.alert] if head.book.surge is not None else []
+                    for alert in (*head.book.open.values(), *surge):
+                        found[head.name, alert.severity, alert.kind] += 1
+        known = {
+            tuple(sample.labels[name] for name in _KIND)
+            for sample in next(iter(self._open.collect())).samples
+        }
+        for labels in known | set(found):
+            self._open.labels(*labels).set(found[labels])
+
+    def _more(self, key: tuple[str, ...], count: float) -> float:
+        """What came since the last call; all of it where the count began anew."""
+        before = self._seen.get(key, 0)
+        self._seen[key] = count
+        return count - before if count >= before else count
+
+    def _counter(self, name: str, what: str, *labels: str) -> prometheus.Counter:
+        return prometheus.Counter(f"seqdetect_{name}", what, labels, registry=self.registry)
+
+    def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
+        return Gauge(f"seqdetect_{name}", what, labels, registry=self.registry)
+
+    def _histogram(self, name: str, what: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(f"seqdetect_{name}", what, labels, buckets=buckets, registry=self.registry)

@@ -1,0 +1,142 @@
+"""One scorer per part of the input, and its checkpoint: state follows the part."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from seqdetect.events import Tally
+from seqdetect.scorer import Model, Scorer
+from seqdetect.serve.logs import say
+from seqdetect.serve.metrics import Metrics
+from seqdetect.source.live import Batch
+
+LOG = logging.getLogger(__name__)
+LONE: Final = "input"
+"""What the one part of a source with one part is called where a name is needed."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where checkpoints are kept, and what a part without one starts with."""
+
+    folder: Path
+    start: Path | None = None
+
+    def path(self, part: str) -> Path:
+        """The checkpoint of ``part``; the names of parts are safe as file names."""
+        return self.folder / f"{part or LONE}.ckpt"
+
+
+class Scorers:
+    """The ``Parts`` of a live source: makes, restores, saves and forgets the scorers of the parts at hand.
+
+    ``commit`` tells the source, by part and position, what is safe.
+    """
+
+    def __init__(
+        self, models: Sequence[Model], store: Store, tally: Tally, max_users: int, metrics: Metrics
+    ) -> None:
+        self.by_part: dict[str, Scorer] = {}
+        self.commit: Callable[[str, Any], None] = lambda part, position: None
+        self._models = list(models)
+        self._store = store
+        self._tally = tally
+        self._max_users = max_users
+        self._metrics = metrics
+        self._reached: dict[str, Any] = {}
+        self._unsaved: set[str] = set()
+
+    def assigned(self, part: str) -> Any | None:
+        """Raises ``ValueError`` for a checkpoint that these models cannot go on from."""
+        scorer, path = self._made(part), self._store.path(part)
+        position, origin = None, "nothing"
+        try:
+            position, origin = scorer.load(path), str(path)
+        except FileNotFoundError:
+            if self._store.start is not None:
+                scorer.load(self._store.start)
+                origin = str(self._store.start)
+        except ValueError as error:
+            raise ValueError(
+                f"{error}. Serve the bundle it was made with, or move {path} away to begin anew"
+            ) from error
+        self.by_part[part] = scorer
+        self._reached[part] = position
+        self._metrics.begin_part(part, scorer)
+        say(LOG, logging.INFO, "part_assigned", part=part or LONE, restored=origin, position=position)
+        return position
+
+    def revoked(self, part: str) -> None:
+        self._save(part)
+        self.lost(part)
+
+    def lost(self, part: str) -> None:
+        if self.by_part.pop(part, None) is not None:
+            self._reached.pop(part)
+            self._unsaved.discard(part)
+            self._metrics.forget_part(part)
+            say(LOG, logging.INFO, "part_gone", part=part or LONE)
+
+    def push(self, batch: Batch) -> list[dict[str, Any]]:
+        """The changes that the batch causes. They have to be delivered before ``reached`` is called."""
+        return self.by_part[batch.part].push(batch.table)
+
+    def reached(self, batch: Batch) -> None:
+        """All that the batch caused has been delivered."""
+        self._reached[batch.part] = batch.position
+        self._unsaved.add(batch.part)
+
+    def flush(self) -> list[dict[str, Any]]:
+        """Complete every open tick, at the end of the input."""
+        self._unsaved |= set(self.by_part)
+        return [change for scorer in self.by_part.values() for change in scorer.flush()]
+
+    def save(self) -> None:
+        """Write a checkpoint of every part that has moved, and commit it; what fails is tried again next time."""
+        for part in sorted(self._unsaved):
+            self._save(part)
+
+    def abandon(self) -> None:
+        """Forget everything and write nothing: what is in memory has not been delivered."""
+        for part in list(self.by_part):
+            self.lost(part)
+
+    def swap(self, models: Sequence[Model]) -> None:
+        """Go on with other models, in all parts or, with ``ValueError``, in none."""
+        done: list[Scorer] = []
+        try:
+            for scorer in self.by_part.values():
+                scorer.swap(models)
+                done.append(scorer)
+        except ValueError:
+            for scorer in done:
+                scorer.swap(self._models)
+            raise
+        self._models = list(models)
+        self._unsaved |= set(self.by_part)
+
+    def _made(self, part: str) -> Scorer:
+        return Scorer(self._models, self._tally, max_users=self._max_users, scope=part)
+
+    def _save(self, part: str) -> None:
+        if part not in self._unsaved:
+            return
+        begun = time.perf_counter()
+        position = self._reached[part]
+        try:
+            size = self.by_part[part].save(self._store.path(part), position)
+        except OSError as error:
+            self._metrics.save_errors.inc()
+            say(LOG, logging.ERROR, "checkpoint_failed", part=part or LONE, error=str(error))
+            return
+        self._unsaved.discard(part)
+        seconds = time.perf_counter() - begun
+        self._metrics.saved(seconds, size)
+        say(LOG, logging.DEBUG, "checkpoint_saved", part=part or LONE, seconds=round(seconds, 4), bytes=size)
+        if position is not None:
+            self.commit(part, position)

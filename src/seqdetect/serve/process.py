@@ -1,0 +1,101 @@
+"""The service put together: from a configuration file to a process that runs until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqdetect.events import Tally
+from seqdetect.scorer import Model, Scorer
+from seqdetect.serve import config, inputs, logs, models, outputs, reload, web
+from seqdetect.serve.config import Config
+from seqdetect.serve.document import Document
+from seqdetect.serve.health import Health
+from seqdetect.serve.loop import Every, Loop
+from seqdetect.serve.metrics import Metrics
+from seqdetect.serve.models import Bundles
+from seqdetect.serve.orders import Orders
+from seqdetect.serve.outputs import Outputs
+from seqdetect.serve.parts import Scorers, Store
+
+LOG = logging.getLogger(__name__)
+
+
+class StoppedError(RuntimeError):
+    """The service ended though nobody told it to, or before everything was delivered."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A configuration that was found good, and what it names."""
+
+    settings: Config
+    here: Document
+    bundles: Bundles
+    models: list[Model]
+
+
+def plan(path: str | Path) -> Plan:
+    """Read the configuration and load its bundles. Raises ``ValueError`` or ``OSError`` that says what to do."""
+    settings, here = config.read(path)
+    bundles = models.open_all(settings.models, here)
+    built = models.build(settings.models, bundles, here)
+    try:
+        Scorer(built, Tally())
+    except ValueError as error:
+        raise here.error(str(error), "models") from error
+    return Plan(settings, here, bundles, built)
+
+
+def serve(made: Plan) -> None:
+    """Run until the input ends or a signal comes."""
+    settings = made.settings
+    logs.start(settings.log.level)
+    orders, health, metrics, tally = (
+        Orders(settings.limits.stop_s),
+        Health(settings.limits.stall_s),
+        Metrics(),
+        Tally(),
+    )
+    own = web.routes(metrics, health)
+
+    def wait(seconds: float) -> bool:
+        health.move()
+        return orders.wait(seconds)
+
+    source = inputs.build(settings, made.here, made.models, tally, own)
+    store = Store(settings.checkpoint.folder, settings.checkpoint.start)
+    scorers = Scorers(made.models, store, tally, settings.limits.max_users, metrics)
+    metrics.models(made.models, reload.digests(settings.models, made.bundles))
+    reloader = reload.Reload(settings, made.here, made.bundles, scorers, metrics)
+    orders.listen()
+    with ExitStack() as held:
+        if settings.input.http is None:
+            server = web.server(settings.http.host, settings.http.port, own)
+            held.callback(server.stop)
+            server.start()
+        sinks = Outputs(outputs.build(made.here, settings.outputs), wait, metrics)
+        look = _looker(orders, reloader, settings.reload.every_s)
+        loop = Loop(source, scorers, sinks, orders, health, metrics, tally, look, settings.checkpoint.every_s)
+        try:
+            loop.run()
+        except Exception as error:
+            if not health.connected:
+                raise
+            raise StoppedError(f"{type(error).__name__}: {error}") from error
+
+
+def _looker(orders: Orders, reloader: reload.Reload, every_s: float) -> Callable[[], None]:
+    due = Every(every_s or float("inf"))
+
+    def look() -> None:
+        if orders.reread:
+            orders.reread = False
+            reloader.reread()
+        elif due():
+            reloader.look()
+
+    return look

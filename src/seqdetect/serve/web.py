@@ -1,0 +1,38 @@
+"""``/metrics``, ``/healthz`` and ``/readyz``: beside ``/v1/events`` where that is served, else on their own."""
+
+from __future__ import annotations
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from seqdetect.serve.health import Health
+from seqdetect.serve.metrics import Metrics
+from seqdetect.source.live.endpoint import Limits
+from seqdetect.source.live.server import Server
+
+
+def routes(metrics: Metrics, health: Health) -> list[Route]:
+    """The three; they ask for no token and say nothing about users."""
+
+    async def tell_metrics(request: Request) -> Response:
+        return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    async def tell_alive(request: Request) -> Response:
+        return _answer(*health.alive())
+
+    async def tell_ready(request: Request) -> Response:
+        return _answer(*health.ready())
+
+    return [Route("/metrics", tell_metrics), Route("/healthz", tell_alive), Route("/readyz", tell_ready)]
+
+
+def server(host: str, port: int, own: list[Route]) -> Server:
+    """A server of these routes alone; not started."""
+    return Server(Starlette(routes=own), host, port, Limits())
+
+
+def _answer(good: bool, what: str) -> Response:
+    return PlainTextResponse(what + "\n", 200 if good else 503)
