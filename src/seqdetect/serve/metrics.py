@@ -19,6 +19,8 @@ from seqdetect.scorer import Model, Scorer
 _FAST_S: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 # An alert cannot be out before its tick is complete, which takes the lateness (10 s) and the next event.
 _ALERT_S: Final = (5, 10, 11, 12, 13, 15, 20, 30, 60, 120, 300, 900, 3600)
+LONE: Final = "input"
+"""What the one part of a source with one part is called where a name is needed."""
 _KIND: Final = ("model", "severity", "kind")
 
 
@@ -27,6 +29,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]
         prometheus.ProcessCollector(registry=self.registry)
         self._seen: dict[tuple[str, ...], float] = {}
         self._ticks_s: dict[str, float] = {}
@@ -67,6 +70,10 @@ class Metrics:
         )
         self._waiting = gauge("queue_events", "Events taken in and not scored yet")
         self._waiting_bytes = gauge("queue_bytes", "Memory of the events that wait")
+        self._log_bytes = gauge("journal_bytes", "Size of the write-ahead log")
+        self._gaps = counter("input_gaps", "Times that a file was rotated away or cut before it was read")
+        self._dead = counter("kafka_dead_letters", "Messages with a bad row")
+        self._client_errors = counter("kafka_errors", "Errors of the Kafka client", "error")
         self._kafka = gauge("kafka_lag_events", "Messages of the partition not yet read", "part")
         self._bundles = gauge(
             "bundle_info", "The bundles at work", "model", "key", "version", "sha256", "shadow"
@@ -106,14 +113,17 @@ class Metrics:
         self._saved_s.set(seconds)
         self._saved_bytes.set(size)
 
-    def lag(self, part: str, events: float) -> None:
-        """How many messages of the partition are still to be read; for a source that knows it."""
-        self._kafka.labels(part).set(events)
-
     def source(self, told: Mapping[str, Any]) -> None:
         """What a source says of itself (``stats``), as far as it is known here."""
         for code, count in told.get("answers", {}).items():
             self._answers.labels(str(code)).inc(self._more(("source", "answers", str(code)), count))
+        for name, count in told.get("errors", {}).items():
+            self._client_errors.labels(name).inc(self._more(("source", "errors", name), count))
+        self._dead.inc(self._more(("source", "dead"), told.get("dead_letters", 0)))
+        self._gaps.inc(self._more(("source", "gaps"), told.get("gaps", 0)))
+        for part, lag in told.get("lag", {}).items():
+            self._kafka.labels(part).set(lag)
+        self._log_bytes.set(told.get("log_bytes", 0))
         self._waiting.set(told.get("queue_rows", 0))
         self._waiting_bytes.set(told.get("queue_bytes", 0))
 
@@ -164,8 +174,8 @@ class Metrics:
         known = [mark for mark in marks if mark is not None]
         if known:
             mark_s = min(known) / MICROSECONDS
-            self._watermark.labels(part).set(mark_s)
-            self._lag.labels(part).set(time.time() - mark_s)
+            self._watermark.labels(part or LONE).set(mark_s)
+            self._lag.labels(part or LONE).set(time.time() - mark_s)
 
     def _refresh_open(self, scorers: Iterable[Scorer]) -> None:
         found: Counter[tuple[str, str, str]] = Counter()
@@ -175,10 +185,7 @@ class Metrics:
                     surge = [head.book.surge.alert] if head.book.surge is not None else []
                     for alert in (*head.book.open.values(), *surge):
                         found[head.name, alert.severity, alert.kind] += 1
-        known = {
-            tuple(sample.labels[name] for name in _KIND)
-            for sample in next(iter(self._open.collect())).samples
-        }
+        known = {(told["model"], told["severity"], told["kind"]) for told in _labels(self._open)}
         for labels in known | set(found):
             self._open.labels(*labels).set(found[labels])
 
@@ -196,3 +203,7 @@ class Metrics:
 
     def _histogram(self, name: str, what: str, buckets: Sequence[float], *labels: str) -> Histogram:
         return Histogram(f"seqdetect_{name}", what, labels, buckets=buckets, registry=self.registry)
+
+
+def _labels(gauge: Gauge) -> list[dict[str, str]]:
+    return [sample.labels for metric in gauge.collect() for sample in metric.samples]

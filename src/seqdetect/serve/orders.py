@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
@@ -16,9 +17,10 @@ _PATIENCE_S: Final = 1.0
 class Orders:
     """Set by signal handlers, read by the scoring thread. A second order to stop ends the process at once."""
 
-    def __init__(self, stop_s: float) -> None:
-        """``stop_s``: how long to go on trying to deliver once told to stop."""
+    def __init__(self, stop_s: float, waiting: Callable[[], None] = lambda: None) -> None:
+        """``stop_s``: how long to go on trying to deliver once told to stop. ``waiting`` is called during ``wait``."""
         self._stop_s = stop_s
+        self._waiting = waiting
         self._stopped_at: float | None = None
         self.reread = False
 
@@ -36,6 +38,7 @@ class Orders:
         """Sleep, but not for long once told to stop; whether it is time to give up."""
         began = time.monotonic()
         while True:
+            self._waiting()
             now = time.monotonic()
             if self._stopped_at is not None:
                 if now >= self._stopped_at + self._stop_s:

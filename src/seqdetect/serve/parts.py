@@ -7,17 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from seqdetect.events import Tally
 from seqdetect.scorer import Model, Scorer
 from seqdetect.serve.logs import say
-from seqdetect.serve.metrics import Metrics
+from seqdetect.serve.metrics import LONE, Metrics
 from seqdetect.source.live import Batch
 
 LOG = logging.getLogger(__name__)
-LONE: Final = "input"
-"""What the one part of a source with one part is called where a name is needed."""
 
 
 @dataclass(frozen=True)

@@ -54,17 +54,9 @@ def serve(made: Plan) -> None:
     """Run until the input ends or a signal comes."""
     settings = made.settings
     logs.start(settings.log.level)
-    orders, health, metrics, tally = (
-        Orders(settings.limits.stop_s),
-        Health(settings.limits.stall_s),
-        Metrics(),
-        Tally(),
-    )
+    health, metrics, tally = Health(settings.limits.stall_s), Metrics(), Tally()
+    orders = Orders(settings.limits.stop_s, health.move)
     own = web.routes(metrics, health)
-
-    def wait(seconds: float) -> bool:
-        health.move()
-        return orders.wait(seconds)
 
     source = inputs.build(settings, made.here, made.models, tally, own)
     store = Store(settings.checkpoint.folder, settings.checkpoint.start)
@@ -77,7 +69,7 @@ def serve(made: Plan) -> None:
             server = web.server(settings.http.host, settings.http.port, own)
             held.callback(server.stop)
             server.start()
-        sinks = Outputs(outputs.build(made.here, settings.outputs), wait, metrics)
+        sinks = Outputs(outputs.build(made.here, settings.outputs), orders.wait, metrics)
         look = _looker(orders, reloader, settings.reload.every_s)
         loop = Loop(source, scorers, sinks, orders, health, metrics, tally, look, settings.checkpoint.every_s)
         try:
