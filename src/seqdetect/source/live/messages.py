@@ -5,7 +5,6 @@ A message is one event as a JSON object; an array of such objects and JSON lines
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 
 from seqdetect.events import REQUIRED, Tally
+from seqdetect.source.live.reader import by_event
 from seqdetect.source.parse import Block, Numbers, jsonl, rows
 from seqdetect.source.parse.cells import Fault
-from seqdetect.source.parse.header import KEY, Layout, match
-from seqdetect.source.parse.lines import HEAD_BYTES, Stream
+from seqdetect.source.parse.header import Layout
+from seqdetect.source.parse.lines import Stream
 
-LOG = logging.getLogger(__name__)
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 # The parser hands on what it has at the empty piece after each batch, whatever the size of the batch.
 _NEVER_FULL = 1 << 32
@@ -95,20 +94,16 @@ def _flat(text: bytes) -> bytes:
     return text.replace(b"\r", b" ").replace(b"\n", b" ")
 
 
-class Reader:
-    """The messages of one topic to events; their keys are those of the first messages with all required ones.
-
-    So the user is under one key for as long as the process lives, as in a file. Where a topic mixes spellings,
-    name the right one with ``layout.columns``.
-    """
+class Messages:
+    """The messages of one topic to events, each judged by itself (``reader.ByEvent``)."""
 
     def __init__(self, topic: str, layout: Layout, tally: Tally) -> None:
-        self._topic = topic
-        self._layout = layout
+        self._layout = by_event(layout)
         self._tally = tally
         self._fed = b""
-        self._blocks: Iterator[Block] | None = None
         self._line = 1
+        # One stream for good, so that the parser keeps what it has learnt about the topic's objects.
+        self._blocks = jsonl.read(Stream(topic, b"", self._pieces()), self._layout, _NEVER_FULL)
 
     def read(self, part: str, runs: Sequence[Run]) -> tuple[pa.Table, list[Rejected]]:
         """The good rows as an event table, in order, and the messages with bad ones. Counted in the tally."""
@@ -138,14 +133,6 @@ class Reader:
 
     def _parsed(self, data: bytes, lines: int) -> tuple[Block, int]:
         """The block of ``data``, and the number of its first line."""
-        if self._blocks is None:
-            head = self._head(data)
-            if head is None:
-                # Nothing has all it needs yet: rows under our own names count, whatever else comes later.
-                names = {self._layout.candidates(own)[0]: 0 for own in REQUIRED.names}
-                stream = Stream(self._topic, msgspec.json.encode(names), iter([data]))
-                return next(jsonl.read(stream, self._layout, _NEVER_FULL)), 1
-            self._blocks = jsonl.read(Stream(self._topic, head, self._pieces()), self._layout, _NEVER_FULL)
         self._fed, first = data, self._line
         self._line += lines
         return next(self._blocks), first
@@ -154,20 +141,6 @@ class Reader:
         while True:
             yield self._fed
             yield b""
-
-    def _head(self, data: bytes) -> bytes | None:
-        """The first lines of ``data``, where they have every required key."""
-        keys: dict[str, None] = {}
-        for line in data[:HEAD_BYTES].split(b"\n"):
-            try:
-                keys.update(dict.fromkeys(msgspec.json.decode(line, type=dict[str, msgspec.Raw])))
-            except _BROKEN:
-                continue
-        found = {own: match(list(keys), self._layout.candidates(own)) for own in REQUIRED.names}
-        if None in found.values():
-            return None
-        LOG.info("%s: users are told apart by %r", self._topic, found[KEY])
-        return data[:HEAD_BYTES]
 
     def _rejected(self, part: str, runs: Sequence[Run], block: Block) -> list[Rejected]:
         reasons = {offset: f"malformed_line: {detail}" for offset, detail in reversed(block.malformed)}
