@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from seqdetect.events import Tally
 from seqdetect.scorer import USER, Model
@@ -33,12 +33,22 @@ class Around:
     routes: Sequence[BaseRoute]
 
 
+class Listening(Protocol):
+    """Answers requests."""
+
+    @property
+    def port(self) -> int:
+        """The port listened on, once started."""
+        ...
+
+
 @dataclass(frozen=True)
 class Input:
-    """A source, and who has figures to tell about it (``stats``)."""
+    """A source, who has figures to tell about it (``stats``), and the server that it brings along."""
 
     live: Live
     tellers: Sequence[Any]
+    server: Listening | None = None
 
     def stats(self) -> dict[str, Any]:
         """The figures of all of them."""
@@ -86,7 +96,7 @@ def _stdin(settings: Stdin, config: Config, around: Around) -> Input:
 
     limits = config.limits
     source = stdin.Stdin(around.tally, around.layout, limits.queue_rows, limits.queue_bytes)
-    return _safe(source, settings.journal, around.tally)
+    return Input(*_safe(source, settings.journal, around.tally))
 
 
 def _file(settings: File, config: Config, around: Around) -> Input:
@@ -122,17 +132,17 @@ def _http(settings: Http, config: Config, around: Around) -> Input:
         settings.proxies,
         around.routes,
     )
-    return _safe(source, settings.journal, around.tally)
+    return Input(*_safe(source, settings.journal, around.tally), source)
 
 
-def _safe(source: http.Http | stdin.Stdin, journal: Path | None, tally: Tally) -> Input:
-    """The source, or a log that is written before what comes from it is accepted."""
+def _safe(source: http.Http | stdin.Stdin, journal: Path | None, tally: Tally) -> tuple[Live, list[Any]]:
+    """The source, or a log that is written before what comes from it is accepted; and who has figures."""
     from seqdetect.source.live.log import WriteAhead
 
     if journal is None:
-        return Input(source, _telling(source))
+        return source, _telling(source)
     log = WriteAhead(source, journal, tally)
-    return Input(log, _telling(source, log))
+    return log, _telling(source, log)
 
 
 def _telling(*sources: Any) -> list[Any]:

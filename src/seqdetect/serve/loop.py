@@ -41,7 +41,7 @@ class Every:
 
 @dataclass
 class Loop:
-    """Everything that turns. ``look`` is called between batches and may exchange the models."""
+    """Everything that turns. ``look`` is called between batches and may exchange the models; ``address`` is said."""
 
     source: Input
     scorers: Scorers
@@ -50,8 +50,9 @@ class Loop:
     health: Health
     metrics: Metrics
     tally: Tally
-    look: Callable[[], None]
     save_s: float
+    look: Callable[[], None] = lambda: None
+    address: Callable[[], str] = lambda: ""
 
     @property
     def live(self) -> Live:
@@ -69,7 +70,8 @@ class Loop:
         try:
             self.live.start(self.scorers)
             self.health.connected = True
-            say(LOG, logging.INFO, "started")
+            say(LOG, logging.INFO, "started", address=self.address())
+            self._refresh()
             while not self.orders.stop and not self.live.ended:
                 self._turn(self.live.poll(POLL_S))
                 self.look()
@@ -82,7 +84,8 @@ class Loop:
         finally:
             self.health.stopping = True
             self.scorers.save()
-            self._close()
+            self.live.close()
+            say(LOG, logging.INFO, "stopped", events=self.tally.line())
 
     def _turn(self, batch: Batch | None) -> None:
         self.health.move()
@@ -116,11 +119,6 @@ class Loop:
     def _refresh(self) -> None:
         self.metrics.refresh(self.scorers.by_part, self.tally)
         self.metrics.source(self.source.stats())
-
-    def _close(self) -> None:
-        self.outputs.close()
-        self.live.close()
-        say(LOG, logging.INFO, "stopped", events=self.tally.line())
 
     def _tell_rejected(self, told: int) -> int:
         """Name the first few rejected rows; all are counted in the metrics."""

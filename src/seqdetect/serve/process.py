@@ -14,6 +14,7 @@ from seqdetect.serve import config, inputs, logs, models, outputs, reload, web
 from seqdetect.serve.config import Config
 from seqdetect.serve.document import Document
 from seqdetect.serve.health import Health
+from seqdetect.serve.inputs import Listening
 from seqdetect.serve.loop import Every, Loop
 from seqdetect.serve.metrics import Metrics
 from seqdetect.serve.models import Bundles
@@ -51,33 +52,35 @@ def plan(path: str | Path) -> Plan:
 
 
 def serve(made: Plan) -> None:
-    """Run until the input ends or a signal comes."""
+    """Run until the input ends or a signal comes. Raises ``StoppedError``, or what is wrong at the start."""
     settings = made.settings
     logs.start(settings.log.level)
     health, metrics, tally = Health(settings.limits.stall_s), Metrics(), Tally()
     orders = Orders(settings.limits.stop_s, health.move)
-    own = web.routes(metrics, health)
-
-    source = inputs.build(settings, made.here, made.models, tally, own)
     store = Store(settings.checkpoint.folder, settings.checkpoint.start)
     scorers = Scorers(made.models, store, tally, settings.limits.max_users, metrics)
     metrics.models(made.models, reload.digests(settings.models, made.bundles))
     reloader = reload.Reload(settings, made.here, made.bundles, scorers, metrics)
+    routes = web.routes(metrics, health)
+    source = inputs.build(settings, made.here, made.models, tally, routes)
     orders.listen()
     with ExitStack() as held:
-        if settings.input.http is None:
-            server = web.server(settings.http.host, settings.http.port, own)
-            held.callback(server.stop)
-            server.start()
         sinks = Outputs(outputs.build(made.here, settings.outputs), orders.wait, metrics)
-        look = _looker(orders, reloader, settings.reload.every_s)
-        loop = Loop(source, scorers, sinks, orders, health, metrics, tally, look, settings.checkpoint.every_s)
-        try:
-            loop.run()
-        except Exception as error:
-            if not health.connected:
-                raise
-            raise StoppedError(f"{type(error).__name__}: {error}") from error
+        held.callback(sinks.close)
+        server: Listening = source.server or held.enter_context(web.serving(settings.http, routes))
+        loop = Loop(source, scorers, sinks, orders, health, metrics, tally, settings.checkpoint.every_s)
+        loop.look = _looker(orders, reloader, settings.reload.every_s)
+        loop.address = lambda: f"{settings.http.host}:{server.port}"
+        _run(loop, health)
+
+
+def _run(loop: Loop, health: Health) -> None:
+    try:
+        loop.run()
+    except Exception as error:
+        if not health.connected:
+            raise
+        raise StoppedError(f"{type(error).__name__}: {error}") from error
 
 
 def _looker(orders: Orders, reloader: reload.Reload, every_s: float) -> Callable[[], None]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from seqdetect.serve.config import Web
 from seqdetect.serve.health import Health
 from seqdetect.serve.metrics import Metrics
 from seqdetect.source.live.endpoint import Limits
@@ -29,9 +33,15 @@ def routes(metrics: Metrics, health: Health) -> list[Route]:
     return [Route("/metrics", tell_metrics), Route("/healthz", tell_alive), Route("/readyz", tell_ready)]
 
 
-def server(host: str, port: int, own: list[Route]) -> Server:
-    """A server of these routes alone; not started."""
-    return Server(Starlette(routes=own), host, port, Limits())
+@contextmanager
+def serving(where: Web, own: list[Route]) -> Iterator[Server]:
+    """A server of these routes alone, while the context lasts. Raises ``OSError`` where it cannot listen."""
+    server = Server(Starlette(routes=own), where.host, where.port, Limits())
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
 
 
 def _answer(good: bool, what: str) -> Response:
