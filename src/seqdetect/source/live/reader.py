@@ -7,17 +7,21 @@ has a value under, names must be spelled exactly, and an event that names no use
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
+import msgspec
 import pyarrow as pa
 
-from seqdetect.events import Tally, concat
+from seqdetect.events import REQUIRED, SCHEMA, Tally, concat
 from seqdetect.source.live import BATCH_ROWS
 from seqdetect.source.parse import Block, jsonl
 from seqdetect.source.parse.header import KEY, Layout
 from seqdetect.source.parse.lines import Stream
 from seqdetect.source.parse.rows import accept
+
+_FEW_BYTES = 1 << 14
+"""Bytes below which reading object by object is faster than as columns."""
 
 _NOT_A_USER = ("api_key", "Session ID", "client_ip")
 
@@ -45,22 +49,51 @@ class Reader:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = by_event(layout)
+        self._names = {own: self._layout.candidates(own) for own in SCHEMA.names}
 
     def read(self, data: bytes, origin: str, tally: Tally, first: int = 1, unit: str = "line") -> pa.Table:
         """The good events among the lines of ``data``, of which the first one is number ``first``.
 
         Every line that is not blank is counted in ``tally``; ``origin`` and ``unit`` say there where it was.
         """
-        stream = Stream(origin, b"", iter([data]))
+        if len(data) < _FEW_BYTES:
+            stream = Stream(origin, b"", iter([b" " + data]))  # With a blank before, no columns are tried.
+        else:
+            stream = Stream(origin, self._head(data), iter([data]))
         tables = [
             accept(_placed(block, first - 1, unit), self._layout, tally)
             for block in jsonl.read(stream, self._layout, BATCH_ROWS)
         ]
         return tables[0] if len(tables) == 1 else concat(tables)
 
-    def stream(self, stream: Stream) -> Iterator[Block]:
-        """Blocks of a stream that goes on; its head is not looked at."""
-        return jsonl.read(replace(stream, head=b""), self._layout, BATCH_ROWS)
+    def _head(self, data: bytes) -> bytes:
+        """An object with the names that all events of ``data`` go by, as far as the first one shows them.
+
+        It makes them be read as columns, several times faster. Nothing where it could change what an event
+        means: where a name that goes before one of these occurs at all, or another name of the user.
+        """
+        try:
+            event = msgspec.json.decode(data[: data.find(b"\n") + 1], type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return b""
+        used = {
+            own: next((n for n in names if event.get(n) is not None), None)
+            for own, names in self._names.items()
+        }
+        if any(used[own] is None for own in REQUIRED.names):
+            return b""
+        rivals = {
+            name
+            for own, found in used.items()
+            if found is not None
+            for name in (
+                self._names[own] if own == KEY else self._names[own][: self._names[own].index(found)]
+            )
+            if name != found
+        }
+        if b"\\" in data or any(msgspec.json.encode(name) in data for name in rivals):
+            return b""
+        return msgspec.json.encode({name: event[name] for name in used.values() if name is not None})
 
 
 def _placed(block: Block, before: int, unit: str) -> Block:

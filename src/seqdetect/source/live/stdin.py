@@ -9,13 +9,15 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import pyarrow as pa
+
 from seqdetect.events import Tally
 from seqdetect.source.live import BATCH_ROWS, Batch, Parts
 from seqdetect.source.live.intake import Counts, FullError, Intake, Queue, UnwritableError
 from seqdetect.source.live.reader import Reader
-from seqdetect.source.parse import Block, csv
+from seqdetect.source.parse import csv
 from seqdetect.source.parse.header import Layout
-from seqdetect.source.parse.lines import Stream, _sniffed
+from seqdetect.source.parse.lines import Stream, _sniffed, blocks
 from seqdetect.source.parse.rows import accept
 
 _READ_AT_MOST = 1 << 18
@@ -110,25 +112,32 @@ class Stdin:
             self._queue.close()
 
     def _read(self, stream: Stream, intake: Intake) -> None:
-        for block in self._blocks(stream):
-            tally = Tally()
-            table = accept(block, self._layout, tally)
-            while table.num_rows and not self._stop.is_set():
-                try:
-                    intake.put(table).result()
-                    break
-                except FullError:
-                    self._stop.wait(_AGAIN_SECONDS)
-                except UnwritableError:  # Logged there; the writer at the other end of the pipe waits, too.
-                    self._stop.wait(_UNWRITABLE_SECONDS)
-            if self._stop.is_set():
+        for table, tally in self._tables(stream):
+            if not self._put(table, intake):
                 return
             self._counts.add(tally)
 
-    def _blocks(self, stream: Stream) -> Iterator[Block]:
-        if stream.head.lstrip()[:1] in (b"{", b"["):
-            return self._reader.stream(stream)
-        return csv.read(stream, self._layout, BATCH_ROWS)
+    def _put(self, table: pa.Table, intake: Intake) -> bool:
+        """Whether ``table`` was taken in, however long that took, before this source was closed."""
+        while table.num_rows and not self._stop.is_set():
+            try:
+                intake.put(table).result()
+                return True
+            except FullError:
+                self._stop.wait(_AGAIN_SECONDS)
+            except UnwritableError:  # Logged there; the writer at the other end of the pipe waits, too.
+                self._stop.wait(_UNWRITABLE_SECONDS)
+        return not self._stop.is_set()
+
+    def _tables(self, stream: Stream) -> Iterator[tuple[pa.Table, Tally]]:
+        if stream.head.lstrip()[:1] not in (b"{", b"["):
+            for block in csv.read(stream, self._layout, BATCH_ROWS):
+                tally = Tally()
+                yield accept(block, self._layout, tally), tally
+            return
+        for data, number in blocks(stream, BATCH_ROWS):
+            tally = Tally()
+            yield self._reader.read(data, stream.origin, tally, number), tally
 
 
 class _Pieces:
