@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import traffic
-from seqdetect.events import Tally
+from seqdetect.events import Tally, conform
+from seqdetect.sequence.order import HELD_LIMIT
 from seqdetect.sequence.stream import History, Stream, history
 
 TABLE = traffic(users=4, hours=6, rate_s=0.05)
@@ -80,3 +81,28 @@ def test_duplicates_are_dropped_by_id_alone():
     once, _ = history(named, 10.0, Tally())
     assert np.array_equal(twice.steps.tokens, once.steps.tokens)
     assert unnamed.steps.tokens.sum() > once.steps.tokens.sum()
+
+
+def test_nobody_can_have_the_event_of_another_user_dropped():
+    table = TABLE.slice(0, 20)
+    named = table.append_column("event_id", pa.array([f"id-{i}" for i in range(20)]))
+    place = named.column_names.index("user_id")
+    replayed = named.set_column(place, "user_id", pa.array(["somebody else"] * 20).dictionary_encode())
+    tally = Tally()
+    stream = Stream(10.0, 10.0, tally)
+    for part in (replayed, named, named):
+        stream.push(conform(part))
+    assert tally.rejected == {"duplicate": 20}
+
+
+def test_ids_of_times_that_never_come_do_not_pile_up():
+    stream = Stream(10.0, 10.0, Tally())
+    stream.push(TABLE)
+    for number in range(60):
+        ids = pa.array([f"{number}-{i}" for i in range(60)])
+        times = pa.array(np.full(60, 4_070_908_800_000_000 + number)).cast(pa.timestamp("us", "UTC"))
+        flood = TABLE.slice(0, 60).append_column("event_id", ids)
+        stream.push(conform(flood.set_column(0, "timestamp", times)))
+        stream.push(TABLE.slice(TABLE.num_rows - 80))
+    assert stream.tally.rejected["far_future"] == 60 * 60 - HELD_LIMIT
+    assert len(stream.duplicates.ids) == HELD_LIMIT

@@ -1,4 +1,4 @@
-"""Deliveries that came twice: dropped by ``event_id`` alone, within a stated horizon."""
+"""Deliveries that came twice: dropped by ``event_id`` alone, of the same user, within a stated horizon."""
 
 from __future__ import annotations
 
@@ -44,6 +44,16 @@ class Duplicates:
             last &= latest >= closed - HORIZON_S * MICROSECONDS
         self.ids, self.times = ids[order][last], latest[last]
         return batch[keep]
+
+    def forget_ahead(self, latest: int | None, held: NDArray[np.uint64]) -> None:
+        """Forget ids ahead of ``latest`` (microseconds) that are not among those ``held``: their events were dropped.
+
+        Time never comes to pass a clock that is wrong by years, and ids of such times would pile up.
+        """
+        ahead = np.ones(len(self.ids), bool) if latest is None else self.times > latest
+        if ahead.any():
+            keep = ~ahead | np.isin(self.ids, held)
+            self.ids, self.times = self.ids[keep], self.times[keep]
 
 
 def _latest_so_far(times: NDArray[np.int64], first: NDArray[np.bool_]) -> NDArray[np.int64]:

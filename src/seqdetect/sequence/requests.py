@@ -20,7 +20,7 @@ REQUEST = np.dtype(
         ("model", "<u8"),  # hash, 0 where unknown
         ("error", "i1"),  # 1 for a status of 400 and above, 0 below, -1 where unknown
         ("latency", "<f8"),  # milliseconds, NaN where unknown
-        ("event_id", "<u8"),  # hash, 0 where unknown
+        ("event_id", "<u8"),  # hash of id and user, 0 where unknown
     ]
 )
 """One request. Strings are 64-bit hashes: the engine only ever asks whether two are equal."""
@@ -103,9 +103,11 @@ def requests(table: pa.Table, keys: Keys) -> NDArray[np.void]:
     out["prompt"] = table.column("prompt_tokens").to_numpy()
     out["completion"] = table.column("completion_tokens").to_numpy()
     present = table.column_names
-    for column, name in (("client_ip", "address"), ("model", "model"), ("event_id", "event_id")):
+    for column, name in (("client_ip", "address"), ("model", "model")):
         if column in present:
             out[name] = _hashes(table.column(column), keys.hashes)
+    if "event_id" in present:
+        out["event_id"] = _own_ids(table, keys)
     if "status" in present:
         status = table.column("status").cast(pa.int32()).fill_null(-1).to_numpy()
         out["error"] = np.where(status < 0, -1, status >= 400)
@@ -155,6 +157,16 @@ def _dictionary(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
     if isinstance(whole, pa.ChunkedArray):
         whole = whole.chunk(0)
     return whole.indices.fill_null(-1).to_numpy(zero_copy_only=False), whole.dictionary.to_pylist()
+
+
+def _own_ids(table: pa.Table, keys: Keys) -> NDArray[np.uint64]:
+    """Hashes of the event ids [n], each user's apart: an id may be the client's choice, and nobody should be able to
+    have another user's event taken for one that came twice."""
+    ids = _hashes(table.column("event_id"), {})  # an id is seldom met again: not worth remembering
+    if not ids.any():
+        return ids
+    own = ids ^ _hashes(table.column("user_id"), keys.hashes)
+    return np.where(ids == 0, ids, own | np.uint64(1))
 
 
 def _hashes(column: pa.ChunkedArray, known: dict[str, int]) -> NDArray[np.uint64]:

@@ -87,6 +87,8 @@ class Stream:
         batch = self.duplicates.push(requests(table, self.keys), self.clock.closed)
         self.pending = np.concatenate((self.pending, self.clock.push(batch)))
         closed = self.clock.closed
+        if self.clock.lateness is not None:
+            self.duplicates.forget_ahead(self.clock.latest, self.clock.held["event_id"])
         ready = np.zeros(len(self.pending), bool) if closed is None else self.pending["time"] < closed
         return self._complete(ready)
 
