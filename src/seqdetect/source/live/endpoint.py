@@ -33,7 +33,7 @@ _CODINGS: dict[str, type[Plain] | type[Gzip]] = {
     "x-gzip": Gzip,
 }
 _CHARSETS = ("utf-8", "utf8", "us-ascii", "ascii")
-_LINGER_SECONDS = 2.0
+_LINGER_SECONDS = 1.0
 _CLOSE = {"Connection": "close"}
 
 
@@ -114,7 +114,9 @@ class Endpoint:
         self._reading = 0
         self._rates: Rates | None = None
         if limits.rate_events_s is not None:
-            self._rates = Rates(limits.rate_events_s, limits.burst_events or 10 * limits.rate_events_s)
+            self._rates = Rates(
+                limits.rate_events_s, limits.burst_events or max(1.0, 10 * limits.rate_events_s)
+            )
         self.answers: Counter[int] = Counter()
         """How many requests were answered with each status."""
 
@@ -148,7 +150,7 @@ class Endpoint:
                 await self._kept(table)
         finally:
             self._reading -= 1
-        if self._rates and tally.read > 1:
+        if self._rates is not None and tally.read > 1:
             self._rates.charge(client, tally.read - 1)
         self._counts.add(tally)
         return {
@@ -183,10 +185,10 @@ class Endpoint:
         return _CODINGS[coding](self._limits.max_body_bytes)
 
     def _admit(self, request: Request, client: str) -> None:
-        wait_s = self._rates.wait_s(client) if self._rates else 0
-        if wait_s:
-            raise _RefusalError(429, "too many events from this client", Retry_After=str(wait_s))
-        if self._rates:
+        if self._rates is not None:
+            wait_s = self._rates.wait_s(client)
+            if wait_s:
+                raise _RefusalError(429, "too many events from this client", Retry_After=str(wait_s))
             self._rates.charge(client, 1)
         if self._reading >= self._limits.max_requests:
             raise _RefusalError(429, "too many requests at once", Retry_After="1")

@@ -26,7 +26,7 @@ class Rates:
         most: int = MOST_CLIENTS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not (per_s > 0 and burst > 0):
+        if not (per_s > 0 and burst >= 1):
             raise ValueError(f"a rate of {per_s} events/s with a burst of {burst} lets nothing through")
         self._per_s, self._burst, self._most, self._clock = per_s, burst, most, clock
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
@@ -37,7 +37,7 @@ class Rates:
     def wait_s(self, client: str) -> int:
         """Whole seconds until ``client`` may send again; 0: now."""
         level = self._level(client)
-        return 0 if level > 0 else max(1, math.ceil(-level / self._per_s))
+        return 0 if level >= 1 else math.ceil((1 - level) / self._per_s)
 
     def charge(self, client: str, events: int) -> None:
         """``client`` has sent ``events``."""
