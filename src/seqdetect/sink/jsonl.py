@@ -68,9 +68,11 @@ class JsonlAppender:
         if str(self._path) == "-":
             return os.dup(1)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        # a pipe opened for reading too would wait for nobody, and cannot be cut
         if self._path.exists() and not self._path.is_file():
-            return os.open(self._path, os.O_WRONLY)
+            # a pipe that nobody reads is an error now, rather than a start that never ends
+            pipe = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK)
+            os.set_blocking(pipe, True)
+            return pipe
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         _cut_torn_line(file)
         return file
