@@ -4,7 +4,7 @@
 
 The events (``experiments/throughput/traffic.py`` makes them) are played over and over, each round later in time by
 their span, and in each round a half of the users has new names: twice as many users as are remembered pass by every
-few rounds. One event in twenty has an ``event_id``, one in two hundred of those comes again at once.
+few rounds. One event in twenty has an ``event_id``, and ten of those come twice in every batch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from seqdetect.scorer import Model, Scorer
 
 ROOT = Path(__file__).resolve().parents[2]
 BATCH = 65_536
-ID_EVERY, AGAIN_EVERY = 20, 200
+ID_EVERY, AGAIN = 20, 10
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -67,7 +67,9 @@ class Traffic:
                 if done < events:
                     part = table.slice(start, BATCH)
                     done += part.num_rows
-                    yield part
+                    first = -start % ID_EVERY
+                    again = part.take(pa.array(range(first, min(part.num_rows, ID_EVERY * AGAIN), ID_EVERY)))
+                    yield pa.concat_tables([part, again])
             number += 1
 
     def _round(self, number: int) -> pa.Table:
@@ -84,9 +86,7 @@ class Traffic:
 
     def _ids(self, number: int) -> pa.Array:
         named = self.rows % ID_EVERY == 0
-        again = self.rows % (ID_EVERY * AGAIN_EVERY) == ID_EVERY
-        ids = self.rows - np.where(again, ID_EVERY, 0) + number * len(self.rows)
-        return pa.array(ids, mask=~named).cast(pa.string())
+        return pa.array(self.rows + number * len(self.rows), mask=~named).cast(pa.string())
 
 
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray | None:

@@ -43,9 +43,7 @@ def run(options: argparse.Namespace) -> None:
     writer = ScoreWriter(options.scores) if options.scores else None
     if writer is not None:
         scorer.write = lambda name, scored: writer.write(scored)
-    sinks: list[Sink] = []
-    if options.alerts:
-        sinks.append(JsonlAppender(Path(options.alerts)) if done else JsonlSink(options.alerts))
+    sinks = [_alerts(options, done)] if options.alerts else []
     keeper = _Keeper(scorer, options, done)
     progress = _Progress(options.quiet)
 
@@ -76,6 +74,15 @@ def _events(options: argparse.Namespace, key: str, tally: Tally) -> Iterator[pa.
     )
     batches = files.read(tally)
     return events.chunks(events.sort(events.concat(batches))) if options.sort else batches
+
+
+def _alerts(options: argparse.Namespace, done: int) -> Sink:
+    """Where alerts go. With a checkpoint they must be on the disk before it says that they are told."""
+    if not options.checkpoint:
+        return JsonlSink(options.alerts)
+    if not done and os.path.isfile(options.alerts):
+        os.truncate(options.alerts, 0)
+    return JsonlAppender(Path(options.alerts))
 
 
 def _inputs(options: argparse.Namespace) -> list[list[str | int]]:

@@ -7,6 +7,9 @@ into place, so it is whole or absent; the one before is kept beside it as ``.pre
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import glob
 import hashlib
 import json
 import logging
@@ -34,7 +37,10 @@ def write(path: str | Path, document: Mapping[str, Any], arrays: Mapping[str, ND
     text = json.dumps({"document": document, "arrays": listed}).encode() + b"\n"
     aside = Path(f"{path}.{os.getpid()}.part")
     digest = hashlib.sha256()
+    _clear(path)
     with open(aside, "wb") as file:
+        with contextlib.suppress(OSError):  # not every file system has locks, and then nothing is removed
+            fcntl.flock(file, fcntl.LOCK_EX)
         pieces: list[bytes | memoryview] = [MAGIC, text, *map(_raw, arrays.values())]
         for piece in pieces:
             digest.update(piece)
@@ -100,6 +106,14 @@ def latest(path: str | Path, accept: Callable[[dict[str, Any], Arrays], None]) -
 def previous(path: str | Path) -> Path:
     """Where the checkpoint before the one at ``path`` is kept."""
     return Path(f"{path}.previous")
+
+
+def _clear(path: Path) -> None:
+    """Remove what processes that were killed while they wrote have left aside; nobody holds its lock any more."""
+    for left in glob.glob(f"{glob.escape(str(path))}.*.part"):
+        with contextlib.suppress(OSError), open(left, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.unlink(left)
 
 
 def _check(file: BinaryIO, path: Path) -> None:

@@ -48,6 +48,7 @@ class Keys:
         self.free = [row for row, name in enumerate(names) if name is None]
         self._row = {name: row for row, name in enumerate(self.names) if name}
         self.hashes: dict[str, int] = {}
+        self._digests: NDArray[np.uint64] = np.zeros(0, np.uint64)
 
     def __len__(self) -> int:
         """Rows, free ones included."""
@@ -71,11 +72,22 @@ class Keys:
         if self.free:
             row = self.free.pop()
             self.names[row] = name
+            self._digests[row : row + 1] = 0
         else:
             row = len(self.names)
             self.names.append(name)
         self._row[name] = row
         return row
+
+    def digests(self, rows: NDArray[np.int32]) -> NDArray[np.uint64]:
+        """A stable 64-bit hash of the name of each of ``rows`` [n]."""
+        if len(self._digests) < len(self):
+            room = np.zeros(max(len(self), 2 * len(self._digests)), np.uint64)
+            room[: len(self._digests)] = self._digests
+            self._digests = room
+        for row in np.unique(rows[self._digests[rows] == 0]).tolist():
+            self._digests[row] = _digest(self.names[row])
+        return self._digests[rows]
 
     def drop(self, rows: list[int]) -> None:
         """Free ``rows``: their users are forgotten."""
@@ -107,7 +119,10 @@ def requests(table: pa.Table, keys: Keys) -> NDArray[np.void]:
         if column in present:
             out[name] = _hashes(table.column(column), keys.hashes)
     if "event_id" in present:
-        out["event_id"] = _own_ids(table, keys)
+        # each user's apart: an id may be the client's choice, and must not make another's event one that came twice
+        ids = _hashes(table.column("event_id"), {})  # hardly any id is met again: not worth remembering
+        if ids.any():
+            out["event_id"] = np.where(ids == 0, ids, (ids ^ keys.digests(out["user"])) | np.uint64(1))
     if "status" in present:
         status = table.column("status").cast(pa.int32()).fill_null(-1).to_numpy()
         out["error"] = np.where(status < 0, -1, status >= 400)
@@ -159,16 +174,6 @@ def _dictionary(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
     return whole.indices.fill_null(-1).to_numpy(zero_copy_only=False), whole.dictionary.to_pylist()
 
 
-def _own_ids(table: pa.Table, keys: Keys) -> NDArray[np.uint64]:
-    """Hashes of the event ids [n], each user's apart: an id may be the client's choice, and nobody should be able to
-    have another user's event taken for one that came twice."""
-    ids = _hashes(table.column("event_id"), {})  # an id is seldom met again: not worth remembering
-    if not ids.any():
-        return ids
-    own = ids ^ _hashes(table.column("user_id"), keys.hashes)
-    return np.where(ids == 0, ids, own | np.uint64(1))
-
-
 def _hashes(column: pa.ChunkedArray, known: dict[str, int]) -> NDArray[np.uint64]:
     """A stable 64-bit hash per value; 0 for null and for the empty string. ``known`` spares hashing twice."""
     codes, values = _dictionary(column)
@@ -179,7 +184,12 @@ def _hashes(column: pa.ChunkedArray, known: dict[str, int]) -> NDArray[np.uint64
         if value:
             found = known.get(value)
             if found is None:
-                digest = hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-                found = known[value] = int.from_bytes(digest, "little") | 1
+                found = known[value] = _digest(value)
             table[code] = found
     return table[codes]
+
+
+def _digest(value: str) -> int:
+    """64 bits, never 0."""
+    digest = hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") | 1
