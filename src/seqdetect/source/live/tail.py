@@ -54,6 +54,7 @@ class Tail:
         self._reader = Reader(layout or Layout())
         self._begin = begin
         self._file: Opened | None = None
+        self._older: set[int] = set()
 
     replayable = True
 
@@ -61,6 +62,7 @@ class Tail:
         """Raises ``ValueError`` for a position that is none, and for a path that is no file."""
         if self._path.exists() and not self._path.is_file():
             raise ValueError(f"{self._path} is not a file that can be followed")
+        self._older = {inode for path, inode, _ in chain(self._path) if path != self._path}
         position = parts.assigned("")
         if position is not None:
             self._resume(Place.read(position))
@@ -106,6 +108,10 @@ class Tail:
             following = self._following(self._file)
             if following is None:
                 return None
+            batch = self._batch(self._file.lines(BATCH_ROWS))
+            if batch is not None:  # Written between the two looks; there may be more.
+                following.close()
+                return batch
             batch = self._batch(self._file.rest())
             self._file.close()
             self._file = following
@@ -129,11 +135,12 @@ class Tail:
         return Batch(table, "", self._file.place().written())
 
     def _open_first(self) -> bool:
-        try:
-            self._file = Opened(self._path)
-        except FileNotFoundError:
-            return False
-        return True
+        """Open the oldest file that was not there, under an older name, when all began."""
+        for path, inode, _ in chain(self._path):
+            if inode not in self._older:
+                self._file = _opened(path, inode)
+                break
+        return self._file is not None
 
     def _following(self, file: Opened) -> Opened | None:
         """The file that came after ``file``, once that has been rotated away and has a successor in use."""
@@ -145,28 +152,17 @@ class Tail:
             later = files[-1:] if files and files[-1][0] == self._path else []
         for path, inode, size in later:
             if size:
-                try:
-                    found = Opened(path)
-                except FileNotFoundError:
-                    return None  # It is being renamed; next time.
-                if found.inode == inode:
-                    return found
-                found.close()
-                return None
+                return _opened(path, inode)
         return None
 
     def _resume(self, place: Place) -> None:
         for path, inode, _ in chain(self._path):
-            if inode != place.inode:
-                continue
-            try:
-                file = Opened(path)
-            except FileNotFoundError:
-                break
-            if file.go_to(place):
+            file = _opened(path, inode) if inode == place.inode else None
+            if file is not None and file.go_to(place):
                 self._file = file
                 return
-            file.close()
+            if file is not None:
+                file.close()
         self._lost(
             "the file that was read until byte %d is gone; %s is read from its beginning",
             place.offset,
@@ -176,3 +172,15 @@ class Tail:
     def _lost(self, what: str, *arguments: object) -> None:
         self.gaps += 1
         LOG.warning(what, *arguments)
+
+
+def _opened(path: Path, inode: int) -> Opened | None:
+    """The file if it is still there under this name; None while it is being renamed."""
+    try:
+        found = Opened(path)
+    except FileNotFoundError:
+        return None
+    if found.inode == inode:
+        return found
+    found.close()
+    return None
