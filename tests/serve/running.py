@@ -32,6 +32,11 @@ def event(second: float, user: str = "calm", tokens: int = 100, **more: Any) -> 
     } | more
 
 
+def calm(second: float = 0) -> list[dict[str, Any]]:
+    """Twenty users who do nothing odd: enough for time to begin, and to go on, at ``second``."""
+    return [event(second, f"calm-{user}") for user in range(20)]
+
+
 def stream(minutes: int = 30, users: int = 4) -> list[dict[str, Any]]:
     """Requests every few seconds; every user is critical for a minute now and then."""
     found = []
@@ -157,7 +162,9 @@ class Service:
         file = self.folder / path
         if not file.exists():
             return []
-        return [json.loads(line) for line in file.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+        return [
+            json.loads(line) for line in file.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")
+        ]
 
 
 def last(changes: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -16,6 +16,7 @@ from seqdetect.events import Tally
 from seqdetect.scorer import Model, Scorer
 from seqdetect.source.live.reader import Reader
 from seqdetect.source.parse.header import Layout
+
 from .running import Service, event, last, lines, stream, until
 
 STREAM = stream()
@@ -73,7 +74,9 @@ def test_killed_at_any_moment_no_alert_is_lost_and_none_is_new(tmp_path, undistu
 
 def test_a_line_torn_by_a_crash_is_written_again(tmp_path, undisturbed):
     (tmp_path / "events.jsonl").write_bytes(lines(STREAM))
-    with Service(tmp_path, input={"file": {"path": "events.jsonl"}}, checkpoint={"folder": "state", "every_s": 1000}) as service:
+    with Service(
+        tmp_path, input={"file": {"path": "events.jsonl"}}, checkpoint={"folder": "state", "every_s": 1000}
+    ) as service:
         until(lambda: last(service.changes()) == undisturbed, "the alerts")
         service.kill()
         alerts = tmp_path / "alerts.jsonl"
@@ -159,13 +162,18 @@ def test_hostile_events_are_counted_and_change_nobody(tmp_path, undisturbed):
     ]
     (tmp_path / "events.jsonl").write_bytes(
         b"".join(
-            lines([one]) + (bad[n % 7] + b"\n" if n % 100 == 0 else b"") + (lines([hostile[n // 20 % len(hostile)]]) if n % 20 == 0 else b"")
+            lines([one])
+            + (bad[n % 7] + b"\n" if n % 100 == 0 else b"")
+            + (lines([hostile[n // 20 % len(hostile)]]) if n % 20 == 0 else b"")
             for n, one in enumerate(STREAM)
         )
     )
     with Service(tmp_path, input={"file": {"path": "events.jsonl"}}) as service:
         until(lambda: last(service.changes()) == undisturbed, "the alerts")
-        until(lambda: service.figure('seqdetect_events_rejected_total{reason="negative_tokens"}') >= 25, "counts")
+        until(
+            lambda: service.figure('seqdetect_events_rejected_total{reason="negative_tokens"}') >= 25,
+            "counts",
+        )
         assert service.figure('seqdetect_events_rejected_total{reason="malformed_line"}') >= 10
         assert service.said("event_rejected")
         assert service.stop() == 0

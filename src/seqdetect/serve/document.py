@@ -73,6 +73,7 @@ class Document:
         """
         if isinstance(value, float) and not math.isfinite(value):
             raise self.error(f"{value} is not a finite number")
+        optional = isinstance(wanted, inspect.UnionType)
         if isinstance(wanted, inspect.UnionType):
             wanted = next((one for one in wanted.types if not isinstance(one, inspect.NoneType)), wanted)
         if isinstance(wanted, inspect.LiteralType) and value not in wanted.values:
@@ -88,6 +89,8 @@ class Document:
             return {
                 key: self.inside(key, item)._client_setting(key, item, wanted) for key, item in value.items()
             }
+        if isinstance(wanted, inspect.StructType) and value is None and not optional:
+            return {}  # a section with everything commented out
         if isinstance(wanted, inspect.StructType) and isinstance(value, dict):
             known = {field.encode_name: field.type for field in wanted.fields}
             for key in value:

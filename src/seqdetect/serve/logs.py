@@ -73,5 +73,5 @@ def start(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # one line per request would be a line per event
-    logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
+    for name in ("asyncio", "uvicorn"):  # a line per request would be a line per event
+        logging.getLogger(name).setLevel(logging.WARNING)
