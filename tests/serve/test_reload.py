@@ -95,7 +95,7 @@ def test_a_checkpoint_of_another_state_stops_the_start_with_what_to_do(tmp_path,
         service.post([event(0)])
         assert service.stop() == 0
     other_state(tmp_path / "bundle.onnx", monkeypatch)
-    with pytest.raises(AssertionError, match="move .*input.ckpt away to begin anew"):
+    with pytest.raises(AssertionError, match=r"move .*input\.ckpt away to begin anew"):
         service.start()
     assert service.ended() == 2
 

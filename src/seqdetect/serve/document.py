@@ -62,6 +62,8 @@ class Document:
             raise self._explained(str(error)) from None
 
     def _made(self, wanted: type, value: Any) -> Any:
+        if isinstance(value, wanted):
+            return value
         if wanted is not Path or not isinstance(value, str):
             raise TypeError(f"expected a path, got {type(value).__name__}")
         return STANDARD if value == str(STANDARD) else self.file.parent / Path(value).expanduser()
