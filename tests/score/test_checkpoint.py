@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import json
 
 import numpy as np
+import pytest
 
 from seqdetect.score import checkpoint
 
@@ -20,3 +23,27 @@ def test_what_a_killed_process_left_aside_is_removed_and_what_is_being_written_i
     document, arrays = checkpoint.read(path)
     assert document == {"a": 1}
     assert arrays["x"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {},
+        [],
+        {"document": 1, "arrays": [["x", ",", [1]]]},
+        {"document": 1, "arrays": [["x", "<i8", [2**70]]]},
+        {"document": 1, "arrays": [["x", "O", [1]]]},
+        {"document": 1, "arrays": 7},
+    ],
+)
+def test_a_whole_file_of_another_shape_is_refused(tmp_path, head):
+    body = checkpoint.MAGIC + json.dumps(head).encode() + b"\n" + b"\0" * 8
+    (tmp_path / "c").write_bytes(body + hashlib.sha256(body).digest())
+    with pytest.raises(ValueError, match=r"holds something else|damaged|array is too big|Maximum"):
+        checkpoint.read(tmp_path / "c")
+
+
+def test_what_cannot_be_taken_up_is_refused(tmp_path):
+    checkpoint.write(tmp_path / "c", {"a": 1}, {})
+    with pytest.raises(ValueError, match="c holds something else than this version writes: KeyError"):
+        checkpoint.latest(tmp_path / "c", lambda document, _: document["b"])

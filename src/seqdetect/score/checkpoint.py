@@ -14,7 +14,8 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -69,15 +70,31 @@ def read(path: str | Path) -> tuple[dict[str, Any], Arrays]:
             raise ValueError(f"{path} is not a seqdetect checkpoint of version 2")
         _check(file, path)
         file.seek(len(MAGIC))
-        head = json.loads(file.readline())
-        arrays = {}
-        for name, kind, shape in head["arrays"]:
-            dtype = np.dtype([tuple(one) for one in kind] if isinstance(kind, list) else kind)
-            array = np.empty(shape, dtype)
-            if array.nbytes and file.readinto(_raw(array)) != array.nbytes:
-                raise ValueError(f"{path} is damaged or truncated: it ends within {name}")
-            arrays[name] = array
+        with _understood(path):
+            return _contents(file, path)
+
+
+def _contents(file: BufferedReader, path: Path) -> tuple[dict[str, Any], Arrays]:
+    head = json.loads(file.readline())
+    arrays = {}
+    for name, kind, shape in head["arrays"]:
+        dtype = np.dtype([tuple(one) for one in kind] if isinstance(kind, list) else kind)
+        array = np.empty(shape, dtype)
+        if array.nbytes and file.readinto(_raw(array)) != array.nbytes:
+            raise ValueError(f"{path} is damaged or truncated: it ends within {name}")
+        arrays[name] = array
     return head["document"], arrays
+
+
+@contextlib.contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """Whatever is raised at a file that is whole and holds something else than expected becomes ``ValueError``."""
+    try:
+        yield
+    except (ValueError, OSError):
+        raise
+    except Exception as error:
+        raise ValueError(f"{path} holds something else than this version writes: {error!r}") from error
 
 
 def latest(path: str | Path, accept: Callable[[dict[str, Any], Arrays], None]) -> bool:
@@ -96,7 +113,8 @@ def latest(path: str | Path, accept: Callable[[dict[str, Any], Arrays], None]) -
             log.warning("%s; the checkpoint before it is used if there is one", error)
             fault = fault or error
             continue
-        accept(document, arrays)
+        with _understood(candidate):
+            accept(document, arrays)
         return True
     if fault is not None:
         raise fault

@@ -70,3 +70,13 @@ def test_a_line_without_end_is_held_to_its_bound() -> None:
     endless = (b"x" * 100_000 for _ in range(100))
     ((line, number),) = blocks(Stream("x", b"", endless), 65_536)
     assert (len(line), number) == (LONGEST_LINE + 2, 1)
+
+
+def test_a_byte_order_mark_belongs_to_its_line_wherever_a_block_begins():
+    line = "\ufeff1,2,3,4\n".encode()
+    data = (",".join(NAMES) + "\n").encode() + line * 40
+    stream = Stream("x", data, iter([data[:300], data[300:]]))
+    times = [
+        time for block in ours.read(stream, Layout(), 1) for time in block.columns["timestamp"].to_pylist()
+    ]
+    assert times == ["\ufeff1"] * 40

@@ -42,6 +42,8 @@ KEYS = st.sampled_from(
 LINES = st.one_of(
     st.dictionaries(KEYS, VALUES, max_size=4).map(lambda more: json.dumps(GOOD | more)),
     st.dictionaries(KEYS, VALUES, max_size=3).map(json.dumps),
+    st.sampled_from([None, "", "NaN", "Infinity", 1]).map(lambda more: json.dumps(GOOD | {"note": float("nan"), "other": more})),
+    st.sampled_from([300, 3000]).map(lambda deep: json.dumps(GOOD)[:-1] + ',"note":' + "[" * deep + "]" * deep + "}"),
     st.sampled_from(["", "{}", "{}{}", "[]", "{", '{"a":{}', '{"user_id":"u","user_id":"v"}', " {}", "{} ", "\ufeff{}", "{}\r"]),
 )  # fmt: skip
 
@@ -116,6 +118,9 @@ def test_a_key_that_comes_later_is_left_to_the_other_way_and_then_known():
         b'{"user_id":"\\ud800"}\n',
         b'{"user_id":"\0"}\n',
         b'{"user_id":"u",\n"prompt_tokens":1}\n',
+        b'{"user_id":"u","note":NaN}\n',
+        b'{"user_id":"u","note":[1, -Infinity]}\n',
+        b'{"user_id":"u","note":' + b"[" * 3000 + b"]" * 3000 + b"}\n",
     ],
 )
 def test_what_is_odd_is_left_to_the_other_way(data):

@@ -5,6 +5,7 @@ Fields may be quoted, with the delimiter and doubled quotes inside, but not with
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Iterator
 
@@ -130,6 +131,8 @@ def _parsed(
         return "skip"
 
     data = lines.joined()
+    if data.startswith(codecs.BOM_UTF8):  # Arrow drops one, which only a file's first line may have
+        data = codecs.BOM_UTF8 + data
     table = pa_csv.read_csv(
         pa.BufferReader(data),
         pa_csv.ReadOptions(

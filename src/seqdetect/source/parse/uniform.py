@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pa_json
+from numpy.typing import NDArray
 
 from seqdetect.events import REQUIRED
 from seqdetect.source.parse import Block
@@ -21,6 +22,10 @@ from seqdetect.source.parse.cells import exact_as_float
 from seqdetect.source.parse.lines import LONGEST_LINE
 
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_NO_NUMBER = re.compile(rb"[:,\[]\s*-?(NaN|Inf)")
+"""What Arrow takes for a number and JSON does not know."""
+_DEEPEST: Final = 500
+"""Brackets opened in one line up to which it cannot be too deeply nested for the other way."""
 _NUMBERS: Final = ("timestamp", "prompt_tokens", "completion_tokens", "status", "latency_ms")
 """Columns of ours that may be fractions; all others are names, and a number among them is a whole one."""
 _MOST_SKIPPED: Final = 64
@@ -131,15 +136,24 @@ def _objects(data: bytes) -> int:
         return 0
     if b"\\" in data and _SURROGATE.search(data):
         return 0
+    if (b"NaN" in data or b"Inf" in data) and _NO_NUMBER.search(data):
+        return 0
     characters = np.frombuffer(data, np.uint8)
     feeds = np.flatnonzero(characters == ord("\n"))
     if data[:1] != b"{" or not (characters[feeds - 1] == ord("}")).all():
         return 0
     if not (characters[feeds[:-1] + 1] == ord("{")).all():
         return 0
-    if (len(feeds) > 1 and int(np.diff(feeds).max()) > LONGEST_LINE) or int(feeds[0]) > LONGEST_LINE:
+    longest = int(np.diff(feeds, prepend=-1).max())
+    if longest > LONGEST_LINE or (longest > _DEEPEST and _opened(characters, feeds) > _DEEPEST):
         return 0
     return len(feeds)
+
+
+def _opened(characters: NDArray[np.uint8], feeds: NDArray[np.int64]) -> int:
+    """The most brackets that one line opens."""
+    brackets = np.flatnonzero((characters == ord("[")) | (characters == ord("{")))
+    return int(np.diff(np.searchsorted(brackets, feeds), prepend=0).max())
 
 
 def _is_text(data: bytes) -> bool:
