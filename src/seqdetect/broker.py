@@ -82,13 +82,17 @@ class Outbox:
     def put(
         self, topic: str, value: bytes, key: bytes, headers: Sequence[tuple[str, bytes]] | None = None
     ) -> None:
-        """Queue one message."""
+        """Queue one message. Raises ``ConnectionError``, as ``flush`` does, where the client refuses it."""
         extra: dict[str, Any] = {} if headers is None else {"headers": list(headers)}
         while True:
             try:
-                return self._producer.produce(topic, value, key, on_delivery=self._answered, **extra)
+                self._producer.produce(topic, value, key, on_delivery=self._answered, **extra)
+                return
             except BufferError:
                 self._producer.poll(0.1)
+            except KafkaException as error:
+                self._failed.append(error.args[0])
+                self._take_back()
 
     def poll(self) -> None:
         """Hear what the broker has answered so far."""
@@ -100,20 +104,18 @@ class Outbox:
         Raises ``ConnectionError`` where the broker refused a message or its time ran out; what is still on its
         way is then taken back, so that putting all of it again is safe.
         """
-        waiting = self._producer.flush(timeout_s)
+        waiting: int = self._producer.flush(timeout_s)
         if self._failed:
             self._take_back()
         return waiting == 0
 
     def _take_back(self) -> None:
-        failed, fatal = self._failed[0], any(error.fatal() for error in self._failed)
-        count = len(self._failed)
+        failed, count = self._failed[0], len(self._failed)
         self._producer.purge()
         self._producer.flush(5)
         self._failed.clear()
-        if fatal:
-            # An idempotent producer never recovers from these, for example when the broker forgot its sequence.
-            self._producer = self._connected()
+        # An idempotent producer with a gap in its sequence is refused by some brokers, or by its own client.
+        self._producer = self._connected()
         raise ConnectionError(f"Kafka did not take {count} message(s): {failed.str()} ({failed.name()})")
 
     def _answered(self, error: KafkaError | None, message: Message) -> None:

@@ -1,12 +1,13 @@
-"""Synthetic traffic with attacks in it, as a file or at the pace of a live stream."""
+"""Synthetic traffic with attacks in it, as a file, or as lines or messages at the pace of a live stream."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -32,7 +33,10 @@ def run(options: argparse.Namespace) -> None:
     )
     if incidents is not None:
         incidents.to_csv(options.incidents, index=False)
-    emit(table, options.out, options.rate)
+    if options.to == "kafka":
+        produce(table, options.brokers, options.topic, options.rate)
+    else:
+        emit(table, options.out, options.rate)
     print(
         f"{table.num_rows} events, {0 if incidents is None else len(incidents)} incident rows",
         file=sys.stderr,
@@ -68,13 +72,48 @@ def emit(table: pa.Table, out: str, rate: float | None) -> None:
     if rate is None:
         write(table, out)
         return
-    if not 0 < rate < np.inf or out != "-":
-        raise ValueError(f"--rate is above 0 and goes to standard output; got {rate:g} and {out}")
+    if out != "-":
+        raise ValueError(f"--rate goes to standard output, not to {out}")
+    for part in paced(table, rate):
+        write(part, out)
+        sys.stdout.flush()
+
+
+def produce(table: pa.Table, brokers: str | None, topic: str | None, rate: float | None) -> None:
+    """Every event as a message keyed by its user, ``rate`` a second or as fast as it goes.
+
+    Raises ``ConnectionError`` where the brokers don't take them.
+    """
+    if not brokers or not topic:
+        raise ValueError("--to kafka needs --brokers and --topic")
+    from seqdetect.broker import Errors, Outbox
+
+    outbox = Outbox(brokers, {}, Errors(f"Kafka {topic}"))
+    for part in events.chunks(table) if rate is None else paced(table, rate):
+        for key, value in zip(part.column("user_id").to_pylist(), messages(part), strict=True):
+            outbox.put(topic, value, key.encode())
+        outbox.poll()
+    outbox.flush(-1)
+    outbox.close()
+
+
+def messages(table: pa.Table) -> list[bytes]:
+    """Each event as one JSON object; what is missing is left out."""
+    plain = table.set_column(0, "timestamp", table.column("timestamp").cast(pa.string()))
+    return [
+        msgspec.json.encode({name: cell for name, cell in row.items() if cell is not None})
+        for row in plain.to_pylist()
+    ]
+
+
+def paced(table: pa.Table, rate: float) -> Iterator[pa.Table]:
+    """The table in slices, each handed on when it is due at ``rate`` events a second."""
+    if not 0 < rate < np.inf:
+        raise ValueError(f"--rate is above 0; got {rate:g}")
     started = time.monotonic()
     step = max(1, round(rate / 20))
     for number, part in enumerate(events.chunks(table, step)):
         wait = started + number * step / rate - time.monotonic()
         if wait > 0:
             time.sleep(wait)
-        write(part, out)
-        sys.stdout.flush()
+        yield part

@@ -81,6 +81,7 @@ class Kafka:
         made = settings(servers, self.errors, {**_OURS, "group.id": group}, client or {})
         self._incremental = "cooperative" in str(made["partition.assignment.strategy"])
         self._moving = False
+        self._member: str | None = None
         try:
             self._consumer = Consumer({**made, "on_commit": self._committed})
         except KafkaException as error:
@@ -134,23 +135,23 @@ class Kafka:
     def close(self) -> None:
         """Leaves the group; ``parts.revoked`` is called for what is still here."""
         self._ready.clear()
-        self._moving = True
         self._consumer.close()
         if self._outbox is not None:
             self._outbox.close()
 
     def _fetch(self, timeout_s: float) -> None:
         """Hold what has come, up to a batch: one message is waited for, a few more briefly, others not at all."""
+        size = min(MESSAGES_AT_ONCE, self._batch_rows)
         messages = self._consumer.consume(1, timeout_s)
-        if messages:
-            messages += self._consumer.consume(MESSAGES_AT_ONCE - 1, min(_LINGER_S, timeout_s))
+        if messages and size > 1:
+            messages += self._consumer.consume(size - 1, min(_LINGER_S, timeout_s))
         held = 0
         while messages:
             self._hold(messages)
             held += len(messages)
-            if len(messages) < MESSAGES_AT_ONCE or held >= self._batch_rows:
+            if len(messages) < size or held >= self._batch_rows:
                 break
-            messages = self._consumer.consume(min(MESSAGES_AT_ONCE, self._batch_rows), 0)
+            messages = self._consumer.consume(size, 0)
 
     def _hold(self, messages: list[Message]) -> None:
         if any(map(Message.error, messages)):
@@ -203,6 +204,7 @@ class Kafka:
         return self._outbox is None or self._outbox.flush(timeout_s)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._member = consumer.memberid()
         committed = self._committed_offsets(consumer, partitions)
         for one in partitions:
             position = self._parts.assigned(f"{one.topic}-{one.partition}")
@@ -222,6 +224,10 @@ class Kafka:
         return {(one.topic, one.partition): one.offset for one in found if one.offset >= 0}
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if consumer.memberid() != self._member:
+            # It has left the group since then, for example by not polling in time: others are at work there.
+            self._lost(consumer, partitions)
+            return
         self._moving = True
         try:
             for one in partitions:
