@@ -106,7 +106,8 @@ def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "simulate",
         help="make traffic, with or without attacks, as a file or a live stream",
         description="Write synthetic request events. With --incidents attacks are injected into the last part of "
-        "the time and labelled there. With --rate events are written at that pace, as a live stream.",
+        "the time and labelled there. With --rate events are written at that pace, as a live stream. With --to kafka "
+        "they are messages of a topic, one JSON object each, keyed by user.",
     )
     one.add_argument(
         "--out", default="-", metavar="F", help=".csv, .jsonl or .parquet, or - for JSON lines (default)"
@@ -125,8 +126,11 @@ def _add_simulate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         help="attacks start after this many days (default: half the time)",
     )
     one.add_argument(
-        "--rate", type=float, metavar="R", help="events a second, as a live stream of JSON lines"
+        "--rate", type=float, metavar="R", help="events a second, as a live stream of JSON lines or messages"
     )
+    one.add_argument("--to", choices=["file", "kafka"], default="file", help="default: file, which is --out")
+    one.add_argument("--brokers", metavar="HOST:PORT", help="of --to kafka; several with commas between")
+    one.add_argument("--topic", metavar="T", help="of --to kafka")
 
 
 def _add_inspect(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
