@@ -48,15 +48,25 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--events", help="a folder of JSON lines files, .gz too")
-    source.add_argument("--topic", help="a Kafka topic of JSON objects (--option bootstrap.servers=HOST:PORT)")
+    source.add_argument(
+        "--topic", help="a Kafka topic of JSON objects (--option bootstrap.servers=HOST:PORT)"
+    )
     parser.add_argument("--bundle", required=True)
     parser.add_argument("--folder", required=True, help="where scores, steps, population and checkpoints go")
-    parser.add_argument("--groups", type=int, default=0, help="state by that many groups of users, not by user")
-    parser.add_argument("--partitions", type=int, default=2, help="tasks and state stores of each query; fixed at first start")
+    parser.add_argument(
+        "--groups", type=int, default=0, help="state by that many groups of users, not by user"
+    )
+    parser.add_argument(
+        "--partitions", type=int, default=2, help="tasks and state stores of each query; fixed at first start"
+    )
     parser.add_argument("--once", action="store_true", help="stop when all that is there has been scored")
     parser.add_argument("--every", default="10 seconds", help="how often a micro batch starts")
-    parser.add_argument("--ahead-s", type=float, default=3600.0, help="events further ahead of the wall clock are dropped")
-    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="of the source, as it is")
+    parser.add_argument(
+        "--ahead-s", type=float, default=3600.0, help="events further ahead of the wall clock are dropped"
+    )
+    parser.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="of the source, as it is"
+    )
     parser.add_argument("--column", action="append", default=[], metavar="OURS=THEIRS")
     parser.add_argument("--threshold", action="append", default=[], metavar="TIER=SCORE")
     return parser

@@ -33,8 +33,8 @@ STEP = np.dtype(
 )
 COUNT = np.dtype([("number", "<i8"), ("counts", "<i8", (WIDTH,))])
 _ID = np.dtype([("id", "<u8"), ("time", "<i8")])
-_SCHEMA = Facts()
-FACT = np.dtype([(name, getattr(_SCHEMA, name).dtype, getattr(_SCHEMA, name).shape[1:]) for name in Facts.ARRAYS])
+_NOBODY = {name: getattr(Facts(), name) for name in Facts.ARRAYS}
+FACT = np.dtype([(name, array.dtype, array.shape[1:]) for name, array in _NOBODY.items()])
 """One user's facts: 72 bytes."""
 
 
@@ -53,7 +53,9 @@ class Featuring(StatefulProcessor):
         self.handle = handle
         self.memory = handle.getValueState("memory", MEMORY)
 
-    def handleInputRows(self, key: Any, rows: Iterator[pd.DataFrame], timerValues: Any) -> Iterator[pd.DataFrame]:  # noqa: N802
+    def handleInputRows(  # noqa: N802
+        self, key: Any, rows: Iterator[pd.DataFrame], timerValues: Any
+    ) -> Iterator[pd.DataFrame]:
         group = Group(self.tick_us, self.memory.get())
         closed = _microseconds(timerValues)
         frames = list(rows)
@@ -61,7 +63,9 @@ class Featuring(StatefulProcessor):
         group.take(users, [pack for frame in frames for pack in frame["requests"]], closed)
         return self._complete(key[0], group, closed)
 
-    def handleExpiredTimer(self, key: Any, timerValues: Any, expiredTimerInfo: Any) -> Iterator[pd.DataFrame]:  # noqa: N802
+    def handleExpiredTimer(  # noqa: N802
+        self, key: Any, timerValues: Any, expiredTimerInfo: Any
+    ) -> Iterator[pd.DataFrame]:
         group = Group(self.tick_us, self.memory.get())
         group.timer = None  # Spark deletes one that went off.
         return self._complete(key[0], group, _microseconds(timerValues))

@@ -5,14 +5,18 @@ For a cluster, Spark's connector (``spark-sql-kafka``) does the same in the JVM;
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
-from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadLimit, ReadMaxRows
+from pyspark.sql.streaming.datasource import (
+    ReadAllAvailable,
+    ReadLimit,
+    ReadMaxRows,
+    SupportsTriggerAvailableNow,
+)
 
 CONSUMED = 10_000
 DEFAULTS = {"enable.auto.commit": False, "enable.partition.eof": True, "auto.offset.reset": "error"}
@@ -44,7 +48,7 @@ class Range(InputPartition):
         self.partition, self.start, self.end = partition, start, end
 
 
-class Reader(DataSourceStreamReader):
+class Reader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     """Reads what lies between two sets of offsets (partition number as text to offset)."""
 
     def __init__(self, options: dict[str, str]) -> None:
@@ -55,6 +59,8 @@ class Reader(DataSourceStreamReader):
         self.timeout_s = float(options.get("timeout_s", "30"))
         self.max_rows = int(options["max_rows"]) if "max_rows" in options else None
         own = {name: value for name, value in options.items() if "." in name}
+        self.last: dict[str, int] | None = None
+        """Where to stop, once Spark has asked for what is there now and no more."""
         self.config = {"group.id": "seqdetect-spark", **own, **DEFAULTS}
 
     def initialOffset(self) -> dict[str, int]:  # noqa: N802
@@ -63,6 +69,9 @@ class Reader(DataSourceStreamReader):
     def getDefaultReadLimit(self) -> ReadLimit:  # noqa: N802
         return ReadAllAvailable() if self.max_rows is None else ReadMaxRows(self.max_rows)
 
+    def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802
+        self.last = {partition: high for partition, (_, high) in self._bounds().items()}
+
     def latestOffset(self, start: dict[str, int], limit: ReadLimit) -> dict[str, int]:  # noqa: N802
         """The ends of all partitions, or as far towards them as ``limit`` lets each go in equal parts."""
         bounds = self._bounds()
@@ -70,6 +79,7 @@ class Reader(DataSourceStreamReader):
         ends = {}
         for partition, (low, high) in bounds.items():
             begin = start.get(partition, low)
+            high = high if self.last is None else min(high, self.last.get(partition, low))
             ends[partition] = max(begin, high if part is None else min(high, begin + max(part, 1)))
         return ends
 

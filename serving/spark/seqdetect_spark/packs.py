@@ -10,16 +10,13 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 
-from seqdetect.events import MICROSECONDS, OPTIONAL, REQUIRED, Tally
+from seqdetect.events import MICROSECONDS, Tally
 from seqdetect.sequence.requests import REQUEST, Keys, requests
-from seqdetect.source.parse import jsonl
+from seqdetect.source.live.reader import Reader
 from seqdetect.source.parse.header import KEY, Layout
-from seqdetect.source.parse.lines import Stream
-from seqdetect.source.parse.rows import accept
 
 PACK = "group string, closes timestamp, users array<string>, requests binary, read long, rejected long, example string"
 """``closes``: the tick's end. ``requests``: ``REQUEST`` records whose field ``user`` is a place in ``users``.
@@ -44,9 +41,8 @@ SCHEMA = pa.schema(
 class Packer:
     """How lines become packs; Spark calls it on record batches of one binary column of lines.
 
-    ``columns`` maps our names to those in the lines, as ``--column`` does. The user is under one name alone, so that
-    an event without it is rejected and never filed under another of its fields. ``groups`` is 0 for one group per
-    user.
+    ``columns`` maps our names to those in the lines, as ``--column`` does; each event is judged by itself, as
+    ``seqdetect serve`` does. ``groups`` is 0 for one group per user.
     """
 
     tick_us: int
@@ -55,28 +51,20 @@ class Packer:
     groups: int = 0
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        named = dict(self.columns)
-        layout = Layout(key=self.key, columns=named)
-        user = named.get(self.key, self.key)
-        own = [*REQUIRED.names, *OPTIONAL.names]
-        head = msgspec.json.encode({user if name == KEY else named.get(name, name): 0 for name in own})
+        reader = Reader(Layout(key=self.key, columns=dict(self.columns)))
         for batch in batches:
-            yield self.packed(batch.column(0), layout, head + b"\n")
+            yield self.packed(batch.column(0), reader)
 
-    def packed(self, lines: pa.Array, layout: Layout, head: bytes) -> pa.RecordBatch:
+    def packed(self, lines: pa.Array, reader: Reader) -> pa.RecordBatch:
         """The packs of ``lines`` (binary [n]), and the row that counts them."""
+        # Inside a JSON string a line break is written as \\n, so those that stand in a message are white space.
         texts = [line.replace(b"\n", b" ") for line in lines.drop_null().to_pylist()]
         tally, keys = Tally(), Keys()
-        stream = Stream("Spark", head, iter([b"\n".join(texts) + b"\n"]))
-        blocks = jsonl.read(stream, layout, max(len(texts), 1))
-        parts = [requests(accept(block, layout, tally), keys) for block in blocks]
-        events = np.concatenate(parts) if parts else np.zeros(0, REQUEST)
-        return _with_counts(self._packs(events, keys.names), tally)
+        table = reader.read(b"\n".join([*texts, b""]), "Spark", tally)
+        return _with_counts(self._packs(requests(table, keys), keys.names), tally)
 
     def _packs(self, events: np.ndarray, names: list[str]) -> pa.RecordBatch:
-        group = np.arange(len(names))
-        if self.groups:
-            group = np.array([zlib.crc32(name.encode("utf-8", "surrogatepass")) % self.groups for name in names])
+        group = np.array([self._group(row, name) for row, name in enumerate(names)], np.int64)
         tick = events["time"] // self.tick_us
         order = np.lexsort((events["user"], tick, group[events["user"]]))
         events, tick = events[order], tick[order]
@@ -90,31 +78,37 @@ class Packer:
         events["user"] = place - place[first][pack_of]
         table = pa.array(names, pa.string())
         called = [str(number) for number in of_group[first].tolist()]
+        users = table.take(pa.array(of_user[run_first]))
         columns = [
             pa.array(called, pa.string()) if self.groups else table.take(pa.array(of_user[first])),
             pa.array((tick[first] + 1) * self.tick_us).cast(SCHEMA.field("closes").type),
-            pa.ListArray.from_arrays(_offsets(place[first], len(run_first)), table.take(pa.array(of_user[run_first]))),
+            pa.ListArray.from_arrays(_offsets(place[first], len(run_first)), users),
             _records(events, _offsets(first, len(events))),
             *(pa.nulls(len(first), SCHEMA.field(name).type) for name in ("read", "rejected", "example")),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
+
+    def _group(self, row: int, name: str) -> int:
+        return zlib.crc32(name.encode("utf-8", "surrogatepass")) % self.groups if self.groups else row
 
 
 def tick_us(tick_s: float) -> int:
     """The tick in microseconds. Raises ``ValueError`` for one that Spark's clock of milliseconds cannot tell."""
     found = round(tick_s * MICROSECONDS)
     if found % 1000:
-        raise ValueError(f"a tick of {tick_s} s is no whole number of milliseconds, which is all that Spark counts")
+        raise ValueError(
+            f"a tick of {tick_s} s is no whole number of milliseconds, which is all that Spark counts"
+        )
     return found
 
 
 def unpacked(users: list[list[str]], packs: list[bytes], keys: Keys) -> np.ndarray:
     """The requests of several packs; ``user`` is the row in ``keys``, which new users enter."""
-    parts = [np.frombuffer(pack, REQUEST) for pack in packs]
-    events = np.concatenate(parts) if parts else np.zeros(0, REQUEST)
-    begin = np.cumsum([0, *(len(names) for names in users)])[:-1]
+    events = np.frombuffer(b"".join(packs), REQUEST).copy()
+    begin = np.cumsum([0, *map(len, users)])[:-1]
     rows = keys.rows([name for names in users for name in names])
-    events["user"] = rows[events["user"] + np.repeat(begin, [len(part) for part in parts])]
+    lengths = [len(pack) // REQUEST.itemsize for pack in packs]
+    events["user"] = rows[events["user"] + np.repeat(begin, lengths)]
     return events
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
-from seqdetect_spark.featuring import COUNT, STEP
+from pyspark.sql import functions as fn
 
 from seqdetect.sequence.population import NAMES, WINDOW_TICKS, Population
+from seqdetect_spark.featuring import COUNT, STEP
 
 log = logging.getLogger(__name__)
 SUMS = "counts binary, steps long, duplicates long"
@@ -37,7 +38,7 @@ class Vectors:
             steps = np.frombuffer(b"".join(packs), STEP).copy()
             steps["population"] = self.vectors[np.searchsorted(self.ticks, steps["tick"])]
             begin = np.cumsum([0, *map(len, packs)]) // STEP.itemsize
-            parts = [steps[a:b].tobytes() for a, b in zip(begin[:-1], begin[1:], strict=True)]
+            parts = [steps[a:b].tobytes() for a, b in pairwise(begin)]
             number = pa.array(np.full(len(packs), self.batch, np.int64))
             columns = [number, rows.column("group"), rows.column("users"), pa.array(parts, pa.binary())]
             yield pa.RecordBatch.from_arrays(columns, ["batch", "group", "users", "steps"])
@@ -99,8 +100,9 @@ def recalled(spark: SparkSession, table: str, batch: int) -> Population:
     population = Population()
     if not exists(spark, table):
         return population
-    rows = spark.read.schema(f"{TABLE}, batch long").parquet(table).where(F.col("batch") < batch)
-    for row in reversed(rows.orderBy(F.desc("number")).limit(WINDOW_TICKS).select("number", "counts").collect()):
+    rows = spark.read.schema(f"{TABLE}, batch long").parquet(table).where(fn.col("batch") < batch)
+    last = rows.orderBy(fn.desc("number")).limit(WINDOW_TICKS).select("number", "counts").collect()
+    for row in reversed(last):
         population.add(row["number"], np.array(row["counts"], np.int64))
     return population
 

@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import functions as fn
 from pyspark.sql.streaming import StreamingQuery
-from seqdetect_spark import featuring, packs, population, scoring
 
 from seqdetect.bundle.load import load
 from seqdetect.bundle.schema import Metadata
 from seqdetect.service import SERVICE
+from seqdetect_spark import featuring, packs, population, scoring
 
 PACKAGE = Path(__file__).resolve().parent
 ROCKSDB = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
+STATE_SERVER = "org.apache.spark.sql.execution.python.streaming.TransformWithStateInPySparkStateServer"
 SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     # transformWithState has no other store; its log of changes makes a commit cost what changed.
@@ -53,7 +54,9 @@ class Job:
     def __post_init__(self) -> None:
         object.__setattr__(self, "meta", load(self.bundle).metadata)
         if self.meta.key == SERVICE:
-            raise ValueError("a bundle for the whole service has one sequence, which no cluster can share: seqdetect serve")
+            raise ValueError(
+                "a bundle for the whole service has one sequence, which no cluster can share: seqdetect serve"
+            )
 
     @property
     def tick_us(self) -> int:
@@ -69,7 +72,15 @@ def session(name: str, **settings: str) -> SparkSession:
     builder = SparkSession.builder.appName(name)
     for key, value in (SETTINGS | {key.replace("__", "."): value for key, value in settings.items()}).items():
         builder = builder.config(key, value)
-    return builder.getOrCreate()
+    spark = builder.getOrCreate()
+    _quieten(spark)
+    return spark
+
+
+def _quieten(spark: SparkSession) -> None:
+    """Spark warns of every key that has no state yet: one line per new user."""
+    logging = spark._jvm.org.apache.logging.log4j
+    logging.core.config.Configurator.setLevel(STATE_SERVER, logging.Level.ERROR)
 
 
 def ship(spark: SparkSession, job: Job) -> None:
@@ -83,7 +94,7 @@ def ship(spark: SparkSession, job: Job) -> None:
 def json_lines(spark: SparkSession, folder: str, **options: str) -> DataFrame:
     """The lines of a folder's files, new ones as they come; ``options`` are those of Spark's file source."""
     lines = spark.readStream.options(**options).text(folder)
-    return lines.select(F.col("value").cast("binary"))
+    return lines.select(fn.col("value").cast("binary"))
 
 
 def kafka(spark: SparkSession, **options: str) -> DataFrame:
@@ -97,8 +108,8 @@ def kafka(spark: SparkSession, **options: str) -> DataFrame:
 def start_steps(job: Job, lines: DataFrame, trigger: Trigger) -> StreamingQuery:
     """Events to steps: the first query. ``lines`` has one binary column of JSON objects."""
     packer = packs.Packer(job.tick_us, job.meta.key, job.columns, job.groups)
-    horizon = F.current_timestamp() + F.expr(f"make_dt_interval(0, 0, 0, {job.ahead_s})")
-    packed = lines.mapInArrow(packer, packs.PACK).withColumn("far", F.col("closes") > horizon)
+    horizon = fn.current_timestamp() + fn.expr(f"make_dt_interval(0, 0, 0, {job.ahead_s})")
+    packed = lines.mapInArrow(packer, packs.PACK).withColumn("far", fn.col("closes") > horizon)
     counted = packed.observe("events", *_counts())
     believed = counted.where("not far").select("group", "closes", "users", "requests")
     # A tick is complete when time has come past its end by the lateness; an event is late when its tick is complete.
@@ -108,7 +119,8 @@ def start_steps(job: Job, lines: DataFrame, trigger: Trigger) -> StreamingQuery:
         featuring.Featuring(job.tick_us), featuring.STEPS, "Append", "EventTime"
     )
     writer = steps.writeStream.foreachBatch(population.Lagged(job.folder, job.tick_us))
-    return _started(job, writer, "steps", trigger, {"tick_us": job.tick_us, "key": job.meta.key, "groups": job.groups})
+    fixed = {"tick_us": job.tick_us, "key": job.meta.key, "groups": job.groups}
+    return _started(job, writer, "steps", trigger, fixed)
 
 
 def start_scores(job: Job, spark: SparkSession, trigger: Trigger, **options: str) -> StreamingQuery:
@@ -124,12 +136,12 @@ def start_scores(job: Job, spark: SparkSession, trigger: Trigger, **options: str
 
 def _counts() -> list[Column]:
     """What a micro batch's progress tells of it, under ``observedMetrics``."""
-    far = F.when(F.col("far"), F.length("requests") / packs.REQUEST.itemsize)
+    far = fn.when(fn.col("far"), fn.length("requests") / packs.REQUEST.itemsize)
     return [
-        F.sum("read").alias("read"),
-        F.sum("rejected").alias("rejected"),
-        F.sum(far).cast("long").alias("far_future"),
-        F.max("example").alias("example"),
+        fn.sum("read").alias("read"),
+        fn.sum("rejected").alias("rejected"),
+        fn.sum(far).cast("long").alias("far_future"),
+        fn.max("example").alias("example"),
     ]
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from pyspark import SparkFiles
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
-from seqdetect_spark.featuring import STEP
 
 from seqdetect.bundle.load import load
 from seqdetect.score.engine import Judge
@@ -20,6 +19,7 @@ from seqdetect.score.writer import table
 from seqdetect.sequence.features import Steps
 from seqdetect.sequence.requests import Keys
 from seqdetect.sequence.stream import History
+from seqdetect_spark.featuring import STEP
 
 SCORES = "user_id string, timestamp timestamp, score double, level string, top_feature string"
 MEMORY = "users string, batch long, state binary"
@@ -36,12 +36,14 @@ class Scoring(StatefulProcessor):
     def init(self, handle: StatefulProcessorHandle) -> None:
         self.memory = handle.getValueState("memory", MEMORY)
 
-    def handleInputRows(self, key: Any, rows: Iterator[pd.DataFrame], timerValues: Any) -> Iterator[pd.DataFrame]:  # noqa: N802
+    def handleInputRows(  # noqa: N802
+        self, key: Any, rows: Iterator[pd.DataFrame], timerValues: Any
+    ) -> Iterator[pd.DataFrame]:
         judge = _judge(SparkFiles.get(self.bundle), self.thresholds)
         known, last, state = self.memory.get() or ("[]", -1, b"")
         keys = Keys(msgspec.json.decode(known, type=list[str]))
-        found = sorted((row for frame in rows for row in frame.itertuples(index=False)), key=lambda row: row.batch)
-        new = [row for row in found if row.batch > last]
+        found = [row for frame in rows for row in frame.itertuples(index=False)]
+        new = sorted((row for row in found if row.batch > last), key=lambda row: row.batch)
         if not new:
             return
         steps = np.concatenate([rows_of(row.users, row.steps, keys) for row in new])
