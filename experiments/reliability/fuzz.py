@@ -244,8 +244,10 @@ def main() -> None:
             ("scorer: streams whose clock was moved", crowded["moved"], crowded["cases"], "not compared")
         )
         rows.append(("scorer: scores compared", crowded["compared"], "", "to the bit"))
-        rows.append(("scorer: hostile events scored", crowded["scored"], "", ""))
-        rows.append(("scorer: hostile lines rejected", crowded["rejected"], "", f"{crowded['late']} late"))
+        rows.append(("scorer: hostile events scored in these streams", crowded["scored"], "", ""))
+        rows.append(
+            ("scorer: lines rejected", crowded["rejected"], "", f"{crowded['late']} late, all streams")
+        )
     rows.append(("all: inputs run", sum(total["inputs"] for total in totals.values()), options.budget, ""))
     record("fuzz", rows)
 

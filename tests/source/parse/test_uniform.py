@@ -127,6 +127,15 @@ def test_what_is_odd_is_left_to_the_other_way(data):
     assert uniform(GOOD, set(GOOD)).block(data, 1, "x") is None
 
 
+def test_a_whole_number_that_a_fraction_cannot_hold_is_left_to_the_other_way():
+    fractions = uniform(GOOD | {"timestamp": 1.5}, set(GOOD))
+    near = 2**53
+    assert (
+        fractions.block(lines(GOOD | {"timestamp": near - 1}, GOOD | {"timestamp": 1.5}), 1, "x") is not None
+    )
+    assert fractions.block(lines(GOOD | {"timestamp": near + 1}, GOOD | {"timestamp": 1.5}), 1, "x") is None
+
+
 def test_a_stream_of_odd_blocks_is_not_tried_each_time(monkeypatch):
     tried = []
     one = uniform(GOOD, set(GOOD))

@@ -209,7 +209,7 @@ def exact_as_float(cells: pa.ChunkedArray) -> bool:
     """Whether no number among ``cells`` is beyond those that a float tells from its neighbours."""
     if not pa.types.is_floating(cells.type):
         return True
-    return (pc.max(pc.abs(cells)).as_py() or 0.0) <= 2**53
+    return (pc.max(pc.abs(cells)).as_py() or 0.0) < 2**53
 
 
 def absent(cells: pa.Array) -> npt.NDArray[np.bool_]:

@@ -139,7 +139,7 @@ class Clock:
             return self._integers(cells.cast(pa.int64()))
         except pa.ArrowInvalid:
             counts = cells.cast(pa.float64())
-        if len(cells) > 1 and (pc.max(pc.abs(counts)).as_py() or 0) > _EXACT:
+        if len(cells) > 1 and (pc.max(pc.abs(counts)).as_py() or 0) >= _EXACT:
             raise pa.ArrowInvalid("integers beyond 2**53 among fractions lose digits as floats")
         return self._floats(counts)
 
