@@ -18,7 +18,7 @@ import yaml
 
 import handmade
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 START = datetime(2026, 3, 2, tzinfo=UTC)
 
 

@@ -97,9 +97,7 @@ def test_a_missing_file_and_one_without_sections_are_said(tmp_path):
             config.read(written(tmp_path, text))
 
 
-KAFKA = GOOD.replace(
-    "stdin: ", "kafka: {brokers: 'b:9092', topics: [t], client: {sasl.password: %s, linger.ms: 5}}"
-)
+KAFKA = GOOD.replace("stdin: ", "kafka: {servers: 'b:9092', topics: [t], secrets: {sasl.password: %s}}")
 
 
 @pytest.mark.parametrize(
@@ -115,9 +113,19 @@ KAFKA = GOOD.replace(
 )
 def test_a_secret_is_looked_up_and_never_shown(tmp_path, monkeypatch, place, said):
     (tmp_path / "empty.txt").write_text("\n")
-    with pytest.raises(ValueError, match=re.escape("input.kafka.client.sasl.password: ")) as caught:
+    with pytest.raises(ValueError, match=re.escape("input.kafka.secrets.sasl.password: ")) as caught:
         config.read(written(tmp_path, KAFKA % place))
     assert said in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["sasl.password", "ssl.key.pem", "sasl.oauthbearer.client.secret"])
+def test_a_secret_among_the_other_settings_is_refused(tmp_path, name):
+    text = KAFKA.replace("secrets: {sasl.password: %s}", "settings: {linger.ms: 5, %s: hunter2}") % name
+    with pytest.raises(
+        ValueError, match=re.escape(f"input.kafka.settings.{name}: a secret is not")
+    ) as caught:
+        config.read(written(tmp_path, text))
     assert "hunter2" not in str(caught.value)
 
 
@@ -127,8 +135,8 @@ def test_secrets_stand_in_the_environment_and_in_files(tmp_path, monkeypatch):
     for place in ("{env: PASSWORD}", "{file: password}"):
         settings, _ = config.read(written(tmp_path, KAFKA % place))
         assert settings.input.kafka is not None
-        assert settings.input.kafka.client == {"sasl.password": "hunter2", "linger.ms": 5}
-        assert isinstance(settings.input.kafka.client["sasl.password"], Secret)
+        assert settings.input.kafka.secrets == {"sasl.password": "hunter2"}
+        assert isinstance(settings.input.kafka.secrets["sasl.password"], Secret)
         assert "hunter2" not in repr(settings)
 
 

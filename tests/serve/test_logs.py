@@ -29,7 +29,12 @@ def test_an_event_is_one_line_with_its_fields(written):
     log, lines = written
     say(log, logging.INFO, "part_assigned", part="a\nb", position=[1, 2], path=logs)
     (line,) = lines()
-    assert (line["event"], line["level"], line["part"], line["position"]) == ("part_assigned", "info", "a\nb", [1, 2])
+    assert (line["event"], line["level"], line["part"], line["position"]) == (
+        "part_assigned",
+        "info",
+        "a\nb",
+        [1, 2],
+    )
     assert line["time"].endswith("+00:00")
 
 

@@ -15,13 +15,19 @@ from seqdetect.serve.document import Document
 from seqdetect.serve.metrics import Metrics
 from seqdetect.serve.outputs import LONGEST_WAIT_S, Output, Outputs, UndeliveredError
 
-MADE = [{"alert_id": "1", "shadow": False}, {"alert_id": "2", "shadow": True}, {"alert_id": "3", "shadow": False}]
+MADE = [
+    {"alert_id": "1", "shadow": False},
+    {"alert_id": "2", "shadow": True},
+    {"alert_id": "3", "shadow": False},
+]
 
 
 class Memory:
     """A sink that fails as often as told, and keeps what it took."""
 
-    def __init__(self, path: Path, key: Secret, failures: int = 0, words: dict[str, int] | None = None) -> None:
+    def __init__(
+        self, path: Path, key: Secret, failures: int = 0, words: dict[str, int] | None = None
+    ) -> None:
         self.path, self.key, self.failures, self.words = path, key, failures, words
         self.taken: list[dict[str, Any]] = []
         self.closed = False

@@ -28,7 +28,13 @@ def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
 
 @pytest.mark.parametrize("source", ["http", "file"])
 def test_the_figures_say_what_happened(tmp_path, source):
-    events = [*calm(0), event(0, "secret-user", 50_000), *calm(25), event(1, "late-user"), event(30, "bad", -1)]
+    events = [
+        *calm(0),
+        event(0, "secret-user", 50_000),
+        *calm(25),
+        event(1, "late-user"),
+        event(30, "bad", -1),
+    ]
     inputs = {"http": {}} if source == "http" else {"file": {"path": "events.jsonl"}}
     (tmp_path / "events.jsonl").write_bytes(lines(events))
     with Service(tmp_path, input=inputs) as service:

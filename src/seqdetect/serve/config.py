@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct, field
 
 from seqdetect.score.engine import LEVELS
+from seqdetect.secret import Secret
 from seqdetect.serve.document import Document, hint, load
 
 Seconds = Annotated[float, Meta(gt=0)]
@@ -77,13 +78,14 @@ class Http(Reading, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Kafka(Reading, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Topics of JSON objects keyed by user. ``client`` are settings of librdkafka, by their names there."""
+    """Topics of JSON objects keyed by user. ``settings`` and ``secrets`` are librdkafka's, by their names there."""
 
-    brokers: str
+    servers: str
     topics: Annotated[list[str], Meta(min_length=1)]
     group: str = "seqdetect"
     dead_letters: str | None = None
-    client: dict[str, str | int | float | bool] = {}
+    settings: dict[str, str | int | float | bool] = {}
+    secrets: dict[str, Secret] = {}
 
 
 class Input(Struct, frozen=True, forbid_unknown_fields=True):

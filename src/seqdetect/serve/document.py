@@ -102,10 +102,11 @@ class Document:
         return value
 
     def _client_setting(self, key: str, value: Any, wanted: inspect.DictType) -> Any:
-        """A value under a name that is not ours, as a client library's settings are: it may be a secret."""
-        texts = isinstance(wanted.value_type, inspect.UnionType)
-        if texts and (isinstance(value, dict) or _SECRET_NAMES.search(str(key))):
-            return self._secret(value)
+        """A value under a name that is not ours, as a client library's settings are."""
+        if isinstance(wanted.value_type, inspect.UnionType) and _SECRET_NAMES.search(str(key)):
+            raise self.error(
+                "a secret is not written here: name its place under secrets, {env: NAME} or {file: PATH}"
+            )
         return self._checked(value, wanted.value_type)
 
     def _secret(self, value: Any) -> Secret:

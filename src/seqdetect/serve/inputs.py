@@ -155,10 +155,10 @@ def _kafka(settings: Kafka, config: Config, around: Around) -> Input:
     source = kafka.Kafka(
         around.tally,
         around.layout,
-        settings.brokers,
+        settings.servers,
         settings.topics,
         settings.group,
         settings.dead_letters,
-        settings.client,
+        {**settings.settings, **settings.secrets},
     )
     return Input(source, [source])
