@@ -43,6 +43,10 @@ class Broker:
         )  # fmt: skip
         self._direct = f"127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def topic(self, partitions: int = 1) -> str:
         """A new topic; returns its name."""
         name = f"topic{next(self._names)}"
