@@ -150,7 +150,7 @@ def test_a_fresh_part_begins_with_the_memory_that_training_left(models, tmp_path
     again = scorers(models, tmp_path / "a", start=tmp_path / "none.ckpt")
     assert again.assigned("") == 4
     assert figure(again, "users_tracked") == 21
-    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+    with pytest.raises(ValueError, match=r"checkpoint\.start: no checkpoint at"):
         scorers(models, tmp_path / "b", start=tmp_path / "none.ckpt").assigned("")
 
 

@@ -6,13 +6,15 @@ import argparse
 import logging
 import sys
 
-from seqdetect.serve import process
-
 LOG = logging.getLogger(__name__)
 
 
 def run(options: argparse.Namespace) -> None:
     """Serve until told to stop. What is wrong at the start is raised; what goes wrong later ends with status 1."""
+    try:
+        from seqdetect.serve import process
+    except ImportError as error:
+        raise ValueError(f"{error}; pip install 'seqdetect[serve]'") from error
     made = process.plan(options.config)
     if options.check:
         names = ", ".join(f"{model.name} ({model.key})" for model in made.models)

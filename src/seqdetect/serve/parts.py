@@ -57,8 +57,7 @@ class Scorers:
             position, origin = scorer.load(path), str(path)
         except FileNotFoundError:
             if self._store.start is not None:
-                scorer.load(self._store.start)
-                origin = str(self._store.start)
+                origin = self._begin(scorer, self._store.start)
         except ValueError as error:
             raise ValueError(
                 f"{error}. Serve the bundle it was made with, or move {path} away to begin anew"
@@ -117,6 +116,14 @@ class Scorers:
             raise
         self._models = list(models)
         self._unsaved |= set(self.by_part)
+
+    @staticmethod
+    def _begin(scorer: Scorer, start: Path) -> str:
+        try:
+            scorer.load(start)
+        except (FileNotFoundError, ValueError) as error:
+            raise ValueError(f"checkpoint.start: {error}") from error
+        return str(start)
 
     def _made(self, part: str) -> Scorer:
         return Scorer(self._models, self._tally, max_users=self._max_users, scope=part)
