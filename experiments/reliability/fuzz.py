@@ -38,7 +38,7 @@ from record import record
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "out" / "reliability"
 SHARES = {"jsonl": 0.45, "csv": 0.2, "scorer": 0.29, "file": 0.03, "checkpoint": 0.03}
-PIECE = {"jsonl": 20_000, "csv": 20_000, "scorer": 10_000, "file": 5_000, "checkpoint": 5_000}
+PIECE = {"jsonl": 50_000, "csv": 50_000, "scorer": 15_000, "file": 5_000, "checkpoint": 5_000}
 """Inputs of one process."""
 HANG_S = 240
 MOST_FAILURES = 5
@@ -75,11 +75,11 @@ def fuzz_jsonl(rng: random.Random, count: int) -> int:
     from seqdetect.source.parse.uniform import Uniform
 
     first = json.dumps(hostile.good(rng, spelled=False)).encode()
-    lines = [first, *(hostile.json_line(rng) for _ in range(min(count, rng.randint(1, 40))))]
-    if rng.random() < 0.5:  # alike but for one or two
+    lines = [first, *(hostile.json_line(rng) for _ in range(min(count, rng.randint(1, 200))))]
+    if rng.random() < 0.4:  # alike but for one or two
         lines = [first] * rng.randint(0, 20) + lines[: rng.randint(1, 3)] + [first] * rng.randint(0, 20)
     data = b"\n".join(lines) + (b"\n" if rng.random() < 0.8 else b"")
-    rows = rng.choice((1, 2, 5, 20, 1000))
+    rows = rng.choice((1, 10, 50, 50, 1000))
     together = parsed(jsonl.read, data, rows)
     block = Uniform.block
     try:
@@ -102,9 +102,9 @@ def fuzz_csv(rng: random.Random, count: int) -> int:
     header = delimiter.join(hostile.CSV_NAMES).encode()
     if rng.random() < 0.02:
         header = hostile.mutated(header, rng)
-    lines = [header, *(hostile.csv_line(rng, delimiter) for _ in range(min(count, rng.randint(1, 40))))]
+    lines = [header, *(hostile.csv_line(rng, delimiter) for _ in range(min(count, rng.randint(1, 200))))]
     data = rng.choice((b"\n", b"\n", b"\r\n")).join(lines) + b"\n"
-    small, large = (parsed(csv.read, data, rows) for rows in (rng.choice((1, 2, 5)), 1000))
+    small, large = (parsed(csv.read, data, rows) for rows in (rng.choice((1, 10, 10, 50)), 1000))
     if repr(small) != repr(large):
         raise FailedError("the size of blocks matters", (data, small, large))
     return len(lines)

@@ -4,8 +4,9 @@
 
 Each trial is one run over one kind of input (JSON lines, the same zipped, Parquet, all of them at once), killed with
 SIGKILL again and again, each time at a moment drawn from the whole length of a run. It goes on with the same command.
-The last state of every alert must be that of a run that nobody disturbed. Then a run is cut short with a good
-checkpoint before the newest one, the newest is damaged in several ways, and the run goes on.
+The last state of every alert must be that of a run that nobody disturbed. Further kills are aimed: each strikes as soon
+as a checkpoint is being written. Then a run is cut short with a good checkpoint before the newest one, the newest is
+damaged in several ways, a line of alerts is left half written, and the run goes on.
 """
 
 from __future__ import annotations
@@ -159,6 +160,22 @@ class Job:
             raise RuntimeError(said)
         return False
 
+    def shot(self, after_s: float) -> bool:
+        """Start, and kill at the first checkpoint write after so many seconds; False where the run ended before."""
+        process = self.start()
+        end = time.monotonic() + after_s
+        aside = Path(f"{self.checkpoint}.{process.pid}.part")
+        while process.poll() is None:
+            if time.monotonic() > end and aside.exists():
+                break
+            time.sleep(0.0005)
+        process.kill()
+        process.communicate()
+        if process.returncode == 0:
+            return False
+        self._note(process.pid)
+        return True
+
     def _note(self, pid: int) -> None:
         before = self.checkpoint.with_name(self.checkpoint.name + ".previous")
         self.fell["kills"] += 1
@@ -186,31 +203,47 @@ def differences(found: Alerts, expected: Alerts) -> tuple[int, int]:
     return lost, other
 
 
-def kill_all(options: argparse.Namespace, kinds: dict[str, list[str]], folder: Path) -> dict[str, Alerts]:
-    """Kill until there were enough kills; the alerts of undisturbed runs by kind of input."""
-    rng = random.Random(SEED)
-    expected: dict[str, Alerts] = {}
-    lengths: dict[str, float] = {}
+@dataclass
+class Undisturbed:
+    """Runs that nobody disturbs, by kind of input."""
+
+    alerts: dict[str, Alerts] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def undisturbed(options: argparse.Namespace, kinds: dict[str, list[str]], folder: Path) -> Undisturbed:
+    """Run each kind once."""
+    found = Undisturbed()
     for kind, events in kinds.items():
         job = Job(options.bundle, events, folder / "undisturbed", options.every)
         job.fresh()
         begun = time.monotonic()
         job.finish()
-        lengths[kind], expected[kind] = time.monotonic() - begun, job.found()
+        found.seconds[kind], found.alerts[kind] = time.monotonic() - begun, job.found()
+    return found
+
+
+def kill_all(
+    options: argparse.Namespace, kinds: dict[str, list[str]], folder: Path, calm: Undisturbed, aimed: bool
+) -> None:
+    """Kill until there were enough kills, at any moment or ``aimed`` at checkpoint writes."""
+    rng = random.Random(SEED)
+    name, wanted = ("kill_files_aimed", options.aimed) if aimed else ("kill_files", options.kills)
     fell: Counter[str] = Counter()
     lost = other = left = trials = 0
-    while fell["kills"] < options.kills or trials < len(kinds):
+    while fell["kills"] < wanted or trials < len(kinds):
         kind = list(kinds)[trials % len(kinds)]
         job = Job(options.bundle, kinds[kind], folder / "killed", options.every)
         job.fresh()
-        while job.killed(rng.uniform(0, lengths[kind])):
+        strike = job.shot if aimed else job.killed
+        while strike(rng.uniform(0, calm.seconds[kind])):
             pass
-        missing, differing = differences(job.found(), expected[kind])
+        missing, differing = differences(job.found(), calm.alerts[kind])
         lost, other, trials = lost + missing, other + differing, trials + 1
         fell += job.fell
         left += len(list(job.folder.glob("*.part")))
         print(f"{kind}: {dict(job.fell)}, {missing} lost, {differing} differ", flush=True)
-    alerts = ", ".join(f"{kind} {len(found)}" for kind, found in expected.items())
+    alerts = ", ".join(f"{kind} {len(found)}" for kind, found in calm.alerts.items())
     rows: list[tuple[str, object, object, str]] = [
         ("kills", fell["kills"], "", f"in {trials} runs over {', '.join(kinds)}"),
         *((f"kills {what}", count, fell["kills"], "") for what, count in fell.items() if what != "kills"),
@@ -218,8 +251,7 @@ def kill_all(options: argparse.Namespace, kinds: dict[str, list[str]], folder: P
         ("alerts repeated or with another last state", other, "", ""),
         ("unfinished checkpoints left behind", left, "", ""),
     ]
-    record("kill_files", rows)
-    return expected
+    record(name, rows)
 
 
 def damage(options: argparse.Namespace, events: list[str], folder: Path, expected: Alerts) -> None:
@@ -252,6 +284,8 @@ def damage(options: argparse.Namespace, events: list[str], folder: Path, expecte
         job.fresh()
         shutil.copytree(kept, job.folder, dirs_exist_ok=True)
         job.checkpoint.write_bytes(data)
+        with open(job.alerts, "a") as file:
+            file.write('{"alert_id": "half a li')
         said = job.finish()
         refused += "the checkpoint before it is used" in said and "going on after" in said
         lost, other = differences(job.found(), expected)
@@ -259,7 +293,7 @@ def damage(options: argparse.Namespace, events: list[str], folder: Path, expecte
         print(f"{way}: {lost} lost, {other} differ: {said.splitlines()[0]}", flush=True)
     rows: list[tuple[str, object, object, str]] = [
         ("newest checkpoint refused, the one before it used", refused, len(ways), ", ".join(ways)),
-        ("end result the same", same, len(ways), ""),
+        ("end result the same", same, len(ways), "each with a half line at the end of the alerts"),
     ]
     record("kill_files_damaged", rows)
 
@@ -277,6 +311,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--bundle")
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--aimed", type=int, default=30)
     parser.add_argument("--events", type=int, default=500_000)
     parser.add_argument("--every", type=float, default=0.2)
     parser.add_argument("--out", default=str(ROOT / "out" / "reliability" / "kill"))
@@ -285,8 +320,12 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     options.bundle = options.bundle or made_bundle(folder)
     kinds = inputs(folder, options.events)
-    expected = kill_all(options, kinds, folder)
-    damage(options, kinds["jsonl"], folder, expected["jsonl"])
+    calm = undisturbed(options, kinds, folder)
+    if options.kills:
+        kill_all(options, kinds, folder, calm, aimed=False)
+    if options.aimed:
+        kill_all(options, kinds, folder, calm, aimed=True)
+    damage(options, kinds["jsonl"], folder, calm.alerts["jsonl"])
 
 
 if __name__ == "__main__":
