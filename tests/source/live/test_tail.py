@@ -68,7 +68,7 @@ def test_a_file_that_is_not_there_yet_and_grows(path: Path) -> None:
     add(path, whole[20:] + jsonl(event(3)))
     assert follower.poll() == ["e2", "e3"]
     assert (follower.position["line"], follower.position["offset"]) == (4, path.stat().st_size)
-    assert (follower.tally.read, follower.source.gaps, follower.source.ended) == (4, 0, False)
+    assert (follower.tally.read, follower.source.stats(), follower.source.ended) == (4, {"gaps": 0}, False)
 
 
 def test_where_to_begin(path: Path) -> None:

@@ -89,9 +89,13 @@ class Http:
         self._server.start()
 
     def poll(self, timeout_s: float) -> Batch | None:
+        """Raises ``RuntimeError`` where the server is gone, once all that it accepted was polled."""
         table = self._queue.take(timeout_s)
+        if table is not None:
+            self._counts.settle(self._tally)
+            return Batch(table, "", None)
         self.settle()
-        return None if table is None else Batch(table, "", None)
+        return None
 
     def settle(self) -> None:
         self._counts.settle(self._tally)

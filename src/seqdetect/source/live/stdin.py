@@ -93,6 +93,10 @@ class Stdin:
     def commit(self, part: str, position: Any) -> None:
         """There is nothing to go back to."""
 
+    def stats(self) -> dict[str, Any]:
+        """``queue_rows``, ``queue_bytes``: what waits to be scored."""
+        return {"queue_rows": self._queue.rows, "queue_bytes": self._queue.bytes}
+
     def close(self) -> None:
         """What was read before can still be polled."""
         self._stop.set()

@@ -87,6 +87,10 @@ class Tail:
     def commit(self, part: str, position: Any) -> None:
         """The file keeps itself."""
 
+    def stats(self) -> dict[str, Any]:
+        """``gaps``: how often lines may have been lost."""
+        return {"gaps": self.gaps}
+
     def close(self) -> None:
         self.ended = True
         if self._file is not None:
