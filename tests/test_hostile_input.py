@@ -24,7 +24,7 @@ from seqdetect.source.parse.rows import accept
 
 BEGUN = 30
 """Lines of ordinary users before the first hostile one."""
-ROWS = [row | {"event_id": f"e{number}"} for number, row in enumerate(traffic(4, 0.6, 3, 0.05).to_pylist())]
+ROWS = [row | {"event_id": f"e{number}"} for number, row in enumerate(traffic(5, 0.9, 3, 0.04).to_pylist())]
 TIMES = [row["timestamp"].timestamp() for row in ROWS]
 LINES = [json.dumps(row | {"timestamp": at}).encode() for row, at in zip(ROWS, TIMES, strict=True)]
 VALUES = st.one_of(
