@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from seqdetect.events import SCHEMA, TEXT
 from seqdetect.source.parse import Block, Mask
 from seqdetect.source.parse.header import Layout, resolve
 
