@@ -113,6 +113,15 @@ def test_waiting_tables_are_written_together(folder: Path) -> None:
     assert records < 300
 
 
+def test_who_gives_up_waiting_does_no_harm(folder: Path) -> None:
+    one = Logged(folder)
+    for number in range(20):
+        assert not one.hand.put(number).cancel()
+    one.hand.put(20).result(10)
+    assert one.poll() == [f"e{n}" for n in range(21)]
+    one.log.close()
+
+
 def test_polling_waits_for_what_comes(folder: Path) -> None:
     one = Logged(folder)
     timer = threading.Timer(0.05, lambda: one.hand.put(1))

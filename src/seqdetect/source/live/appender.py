@@ -58,6 +58,7 @@ class Appender:
 
     def put(self, table: pa.Table) -> Future[None]:
         future: Future[None] = Future()
+        future.set_running_or_notify_cancel()  # Who waits may give up, but what is put is written.
         size = table.nbytes + TABLE_BYTES
         with self._changed:
             if self._closing:

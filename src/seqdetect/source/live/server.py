@@ -62,6 +62,13 @@ class Connection(H11Protocol):
         except h11.LocalProtocolError:  # Nonsense after an answer: there is nobody left to tell.
             self.transport.abort()
 
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is no HTTP; an answer that is being made to what came before has nowhere to go."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        super().send_400_response(msg)
+
     def _watch(self) -> None:
         waiting = self.conn.their_state is h11.IDLE and not self.transport.is_closing()
         if not waiting:
