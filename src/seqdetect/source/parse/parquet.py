@@ -53,9 +53,15 @@ def _blocks(file: pq.ParquetFile, path: str, wanted: dict[str, str], chunk_rows:
         number += batch.num_rows
         good = np.logical_and.reduce([_is_text(column) for column in columns.values()])
         if not good.all():
-            columns = {own: column.filter(pa.array(good)) for own, column in columns.items()}
+            columns = {own: _only(column, good) for own, column in columns.items()}
         malformed = [(row, "not UTF-8") for row in numbers[~good].tolist()]
         yield Block(path, "row", columns, wanted, numbers[good], malformed)
+
+
+def _only(column: pa.Array, rows: Mask) -> pa.Array:
+    kept = column.filter(pa.array(rows))
+    # a dictionary would still hold what is no text
+    return kept.dictionary_decode() if pa.types.is_dictionary(kept.type) else kept
 
 
 def _filterable(column: pa.Array) -> pa.Array:
