@@ -71,6 +71,18 @@ def test_a_file_touched_or_half_written_changes_nothing(tmp_path):
     assert len(service.said("reload_failed")) == 1
 
 
+def test_a_broken_bundle_does_not_keep_another_models_from_its_new_one(tmp_path):
+    one, two = (handmade.write(tmp_path / name) for name in ("one.onnx", "two.onnx"))
+    models = [{"name": "a", "bundle": "one.onnx"}, {"name": "b", "bundle": "two.onnx", "key": "service"}]
+    with Service(tmp_path, models=models) as service:
+        new = handmade.write(tmp_path / "new.onnx", kinds=["unknown", "a", "b"])
+        one.write_bytes(b"not a bundle")
+        replace(two, new)
+        until(lambda: (reloads(service, "failed"), reloads(service, "taken")) == (1, 1), "both")
+        assert service.stop() == 0
+    assert "one.onnx" in service.said("reload_failed")[0]["error"]
+
+
 def test_another_state_is_refused_and_the_old_bundle_keeps_running(tmp_path, monkeypatch):
     with Service(tmp_path) as service:
         new = other_state(tmp_path / "new.onnx", monkeypatch)

@@ -109,7 +109,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     """Bounds on what is held, and patience."""
 
     max_users: Count = 1_000_000
-    queue_rows: Count = 1_000_000
+    queue_rows: Count = 500_000
     queue_bytes: Count = 256 << 20
     stop_s: Seconds = 20.0
     stall_s: Seconds = 60.0

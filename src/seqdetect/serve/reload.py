@@ -65,11 +65,12 @@ class Reload:
         self._take(settings.models, bundles, here)
 
     def _exchange(self, changed: Sequence[Path]) -> None:
-        try:
-            fresh = {path: models.opened(path, self._bundles[path]) for path in changed}
-        except (OSError, ValueError) as error:
-            self._told(FAILED, str(error))
-            return
+        fresh: Bundles = {}
+        for path in changed:
+            try:
+                fresh[path] = models.opened(path, self._bundles[path])
+            except (OSError, ValueError) as error:
+                self._told(FAILED, str(error))
         same = {path: one for path, one in fresh.items() if one.digest == self._bundles[path].digest}
         self._bundles |= same
         if len(same) < len(fresh):
