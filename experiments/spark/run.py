@@ -24,10 +24,12 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 USERS, RATE_S = 5_000, 1 / 3
-PART_S, PARTS = 60, 4
+PART_S, PARTS = 60, 3
 BEGIN_S = 1_772_445_600  # 2026-03-02T10:00:00Z
 GROUPS = 64
-CONFIGS = [("alone", 1), ("groups", 1), ("groups", 2), ("user", 1), ("user", 2)]
+CONFIGS = [
+    ("alone", 1), ("groups", 1), ("groups", 2), ("user", 1), ("user", 2), ("groups, no Spark", 1), ("user, no Spark", 1)
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def main(bundle: str, folder: Path) -> None:
     make(folder / "events")
     lines: list[Line] = []
     for state, cores in CONFIGS:
-        place = folder / f"{state}-{cores}"
+        place = folder / f"{state.split(',')[0]}-{cores}{'-bare' * state.endswith('no Spark')}"
         place.mkdir()
         command = [
             "taskset",
@@ -101,7 +103,12 @@ def make(folder: Path) -> None:
 
 def one(state: str, cores: int, bundle: str, events: Path, place: Path) -> None:
     """Measure one configuration; runs on the cores that it was started on."""
-    lines = alone(bundle, events, place) if state == "alone" else spark(state, cores, bundle, events, place)
+    if state == "alone":
+        lines = alone(bundle, events, place)
+    elif state.endswith("no Spark"):
+        lines = bare(state, bundle, events)
+    else:
+        lines = spark(state, cores, bundle, events, place)
     (place / "lines.json").write_text(json.dumps([asdict(line) for line in lines]))
 
 
@@ -176,6 +183,74 @@ def spark(state: str, cores: int, bundle: str, events: Path, place: Path) -> lis
     return [*lines, result(state, cores, "all", counts, wall, cpu, unequal)]
 
 
+def bare(state: str, bundle: str, events: Path) -> list[Line]:
+    """What the job's own Python does with the same files, group by group, without Spark around it."""
+    sys.path.insert(0, str(HERE.parents[1] / "serving" / "spark"))
+    import pyarrow as pa
+    from seqdetect_spark.featuring import Group
+    from seqdetect_spark.packs import Packer, tick_us
+    from seqdetect_spark.scoring import history, rows_of
+
+    from seqdetect.bundle.load import load
+    from seqdetect.score.engine import Judge
+    from seqdetect.score.stepper import Stepper
+    from seqdetect.score.writer import table
+    from seqdetect.sequence.requests import Keys
+
+    judge = Judge(load(bundle))
+    tick = tick_us(judge.bundle.metadata.tick_s)
+    packer = Packer(tick, groups=0 if state.startswith("user") else GROUPS)
+    memories: dict[str, Any] = {}
+    states: dict[str, tuple[list[str], np.ndarray]] = {}
+    spent = {"pack": [0.0, 0.0], "steps": [0.0, 0.0], "scores": [0.0, 0.0]}
+
+    def done(stage: str, mark: Mark) -> None:
+        spent[stage][0] += time.perf_counter() - mark.wall
+        spent[stage][1] += cpu_s() - mark.cpu
+
+    closed = 0
+    for number, path in enumerate(parts(events)):
+        if number == 1:
+            spent = {stage: [0.0, 0.0] for stage in spent}
+        lines = path.read_bytes().splitlines()
+        mark = Mark()
+        batches = [
+            pa.record_batch([pa.array(lines[i : i + 65_536])], ["value"])
+            for i in range(0, len(lines), 65_536)
+        ]
+        packs: dict[str, tuple[list[list[str]], list[bytes]]] = {}
+        for batch in packer(iter(batches)):
+            for row in batch.slice(0, batch.num_rows - 1).select(["group", "users", "requests"]).to_pylist():
+                users, requests = packs.setdefault(row["group"], ([], []))
+                users.append(row["users"])
+                requests.append(row["requests"])
+        done("pack", mark)
+        mark, rows = Mark(), {}
+        for name, (users, requests) in packs.items():
+            group = Group(tick, memories.get(name))
+            group.take(users, requests, closed)
+            rows[name] = group.complete(closed)
+            group.timer = group.due()
+            memories[name] = group.memory()
+        done("steps", mark)
+        mark = Mark()
+        for name, row in rows.items():
+            if row is not None:
+                known, state_rows = states.get(
+                    name, ([], np.zeros((0, len(judge.stepper.initial)), np.float32))
+                )
+                keys = Keys(known)
+                steps = rows_of(row[0], row[1], keys)
+                judge.stepper = Stepper(judge.stepper.session, judge.stepper.initial)
+                judge.stepper.restore(state_rows)
+                table(judge.score(history(steps), keys.names)).to_pandas()
+                states[name] = keys.names, judge.stepper.state[: len(keys)].copy()
+        done("scores", mark)
+        closed = (BEGIN_S + (number + 1) * PART_S) * 1_000_000 - 2 * tick
+    count = sum(line_count(path) for path in parts(events)[1:])
+    return [result(state, 1, stage, count, wall, cpu) for stage, (wall, cpu) in spent.items()]
+
+
 def compare(session: Any, place: Path) -> int:
     """Steps of the job that the single process scored otherwise or not at all, and the other way round."""
     import pyarrow.parquet as pq
@@ -188,7 +263,6 @@ def compare(session: Any, place: Path) -> int:
     found = session.read.parquet(str(place / "job" / "scores")).toPandas()
     found["timestamp"] = found["timestamp"].dt.tz_localize("UTC")
     both = want.join(found.set_index(["user_id", "timestamp"]), how="outer", rsuffix="_spark")
-    # The single process has not seen the end of the last tick of each part when Spark has, and the other way round.
     return int((both["score"] != both["score_spark"]).sum())
 
 

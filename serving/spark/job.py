@@ -16,7 +16,8 @@ from seqdetect_spark import queries
 def main(argv: Sequence[str] | None = None) -> None:
     """Run both queries; with ``--once`` until all that is there has been scored."""
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.basicConfig(format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("seqdetect_spark").setLevel(logging.INFO)
     job = queries.Job(
         arguments.folder,
         arguments.bundle,
@@ -37,9 +38,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     first = queries.start_steps(job, lines, trigger)
     if arguments.once:
         first.awaitTermination()
-    queries.start_scores(job, spark, trigger)
+    second = queries.start_scores(job, spark, trigger)
     if arguments.once:
-        spark.streams.active[0].awaitTermination()
+        second.awaitTermination()
     else:
         spark.streams.awaitAnyTermination()
 

@@ -206,6 +206,31 @@ def test_late_and_far_events_are_dropped_and_counted(
     assert dropped == ticks
 
 
+def test_the_command(spark: Any, bundle: Path, parts: list[pa.Table], tmp_path: Path) -> None:
+    import job as command
+
+    write(tmp_path / "in", parts[:1])
+    folders = ["--events", str(tmp_path / "in"), "--folder", str(tmp_path / "job"), "--bundle", str(bundle)]
+    command.main(
+        [
+            *folders,
+            "--groups",
+            "2",
+            "--once",
+            "--threshold",
+            "warning=1e9",
+            "--option",
+            "maxFilesPerTrigger=1",
+        ]
+    )
+    want = streams.alone(bundle, parts[0]).scores
+    found = streams.scores(spark, tmp_path / "job")
+    pd.testing.assert_series_equal(found["score"], want["score"])
+    assert set(found["level"]) == {"none"}
+    with pytest.raises(SystemExit, match="NAME=VALUE"):
+        command.main([*folders, "--option", "nonsense"])
+
+
 def test_a_checkpoint_of_other_settings_is_refused(
     spark: Any, bundle: Path, by_user: tuple[Path, list[Any]]
 ) -> None:
@@ -227,19 +252,26 @@ def test_same_scores_over_kafka(
     broker: Broker,  # noqa: F811
     tmp_path: Path,
 ) -> None:
-    """Two partitions, keyed by user; started anew in the middle. The broker tells a batch's first offset as its
-    last, so that each part's last event is a batch of its own in both partitions."""
+    """Two partitions, keyed by user, both queries running all the time; started anew in the middle.
+
+    The broker tells a batch's first offset as its last, so each part's last event is a batch of its own.
+    """
     from seqdetect_spark import queries
 
     topic, one = broker.topic(2), job(tmp_path / "job", bundle)
     options = {"topic": topic, "bootstrap.servers": broker.servers}
+    at_once = {"processingTime": "0 seconds"}
     for part in parts[:2]:
+        steps = queries.start_steps(one, queries.kafka(spark, **options), at_once)
+        scores = queries.start_scores(one, spark, at_once)
         content, users = streams.lines(part), part.column("user_id").to_pylist()
         for partition in (0, 1):
             own = [line for line, user in zip(content, users, strict=True) if int(user[-1]) % 2 == partition]
             broker.put(topic, own[:-1], partition)
             broker.put(topic, own[-1:], partition)
-        queries.start_steps(one, queries.kafka(spark, **options), ONCE).awaitTermination()
-    queries.start_scores(one, spark, ONCE).awaitTermination()
+        for query in (steps, scores):
+            query.processAllAvailable()
+        for query in (steps, scores):
+            query.stop()
     want = streams.alone(bundle, *parts[:2]).scores
     pd.testing.assert_frame_equal(streams.scores(spark, tmp_path / "job"), want)

@@ -143,11 +143,17 @@ def exists(spark: SparkSession, path: str) -> bool:
     return bool(files.exists(there))
 
 
+def make(spark: SparkSession, folder: str) -> None:
+    """Make ``folder``, unless it is there."""
+    there, files = _files(spark, folder)
+    files.mkdirs(there)
+
+
 def move(spark: SparkSession, path: str, target: str) -> None:
     """Rename a folder, making the folder above its new place."""
     source, files = _files(spark, path)
     there, _ = _files(spark, target)
-    files.mkdirs(there.getParent())
+    make(spark, str(there.getParent()))
     if not files.rename(source, there):
         raise OSError(f"{path} cannot be moved to {target}")
 

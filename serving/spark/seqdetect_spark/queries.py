@@ -14,7 +14,7 @@ from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
-from pyspark.sql.streaming import StreamingQuery
+from pyspark.sql.streaming import DataStreamWriter, StreamingQuery
 
 from seqdetect.bundle.load import load
 from seqdetect.bundle.schema import Metadata
@@ -120,18 +120,21 @@ def start_steps(job: Job, lines: DataFrame, trigger: Trigger) -> StreamingQuery:
     )
     writer = steps.writeStream.foreachBatch(population.Lagged(job.folder, job.tick_us))
     fixed = {"tick_us": job.tick_us, "key": job.meta.key, "groups": job.groups}
-    return _started(job, writer, "steps", trigger, fixed)
+    return _started(lines.sparkSession, job, writer, "steps", trigger, fixed)
 
 
 def start_scores(job: Job, spark: SparkSession, trigger: Trigger, **options: str) -> StreamingQuery:
     """Steps to scores: the second query. ``options`` are those of Spark's file source, such as ``cleanSource``."""
-    reader = spark.readStream.schema(population.SCORABLE).options(**options)
-    steps = reader.parquet(f"{job.folder}/steps/*")
+    table = f"{job.folder}/steps"
+    population.make(spark, table)  # It may be that the first query has not written anything yet.
+    reader = spark.readStream.schema(population.SCORABLE).options(recursiveFileLookup="true", **options)
+    steps = reader.parquet(table)
     scored = steps.groupBy("group").transformWithStateInPandas(
         scoring.Scoring(Path(job.bundle).name, job.thresholds), scoring.SCORES, "Append", "None"
     )
     writer = scored.writeStream.format("parquet").option("path", f"{job.folder}/scores")
-    return _started(job, writer, "scores", trigger, {"state": job.meta.state.hash, "groups": job.groups})
+    fixed = {"state": job.meta.state.hash, "groups": job.groups}
+    return _started(spark, job, writer, "scores", trigger, fixed)
 
 
 def _counts() -> list[Column]:
@@ -145,11 +148,17 @@ def _counts() -> list[Column]:
     ]
 
 
-def _started(job: Job, writer: Any, name: str, trigger: Trigger, fixed: dict[str, Any]) -> StreamingQuery:
+def _started(
+    spark: SparkSession,
+    job: Job,
+    writer: DataStreamWriter,
+    name: str,
+    trigger: Trigger,
+    fixed: dict[str, Any],
+) -> StreamingQuery:
     """Start a query, unless its checkpoint was made with other settings than ``fixed``."""
-    spark = writer._spark
     place = f"{job.folder}/checkpoint/{name}"
-    _check(spark, f"{job.folder}/checkpoint/{name}.json", fixed)
+    _check(spark, f"{place}.json", fixed)
     return (
         writer.option("checkpointLocation", place)
         .queryName(f"seqdetect-{name}")
