@@ -27,9 +27,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ from record import record
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "out" / "reliability"
 SHARES = {"jsonl": 0.45, "csv": 0.2, "scorer": 0.29, "file": 0.03, "checkpoint": 0.03}
-PIECE = {"jsonl": 50_000, "csv": 50_000, "scorer": 15_000, "file": 5_000, "checkpoint": 5_000}
+PIECE = {"jsonl": 15_000, "csv": 50_000, "scorer": 15_000, "file": 5_000, "checkpoint": 5_000}
 """Inputs of one process."""
 HANG_CPU_S = 240
 """Of one process; several times what it takes."""
@@ -159,7 +161,7 @@ def fuzz_checkpoint(rng: random.Random, count: int) -> int:
     return 1
 
 
-def piece(name: str, seed: int, count: int) -> None:
+def piece(name: str, seed: int, inputs: int) -> None:
     """Run inputs of one kind; the last line says how many, and how many failed."""
     logging.disable(logging.CRITICAL)
     resource.setrlimit(resource.RLIMIT_CPU, (HANG_CPU_S, HANG_CPU_S))
@@ -168,10 +170,10 @@ def piece(name: str, seed: int, count: int) -> None:
     }[name]  # fmt: skip
     failures = OUT / "failures"
     done = failed = case = 0
-    while done < count and failed < MOST_FAILURES:
+    while done < inputs and failed < MOST_FAILURES:
         rng = random.Random(f"{name} {seed} {case}")
         try:
-            done += one(rng, count - done)
+            done += one(rng, inputs - done)
         except Exception as error:
             failures.mkdir(parents=True, exist_ok=True)
             shown = repr(error.case) if isinstance(error, FailedError) else ""
@@ -193,9 +195,9 @@ def _trace(error: Exception) -> str:
     return "".join(traceback.format_exception(error))
 
 
-def run(name: str, seed: int, count: int) -> Counter[str]:
+def run(name: str, seed: int, inputs: int) -> Counter[str]:
     """One piece in a process of its own."""
-    words = [sys.executable, __file__, "--piece", name, str(seed), str(count)]
+    words = [sys.executable, __file__, "--piece", name, str(seed), str(inputs)]
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=10 * HANG_CPU_S)
     except subprocess.TimeoutExpired:
@@ -217,31 +219,50 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=1500.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=1, help="pieces at a time")
     parser.add_argument("--only", nargs="+", choices=SHARES, default=list(SHARES))
     parser.add_argument("--piece", nargs=3, metavar=("NAME", "SEED", "COUNT"))
     options = parser.parse_args()
     if options.piece:
-        name, seed, count = options.piece
-        piece(name, int(seed), int(count))
+        name, seed, inputs = options.piece
+        piece(name, int(seed), int(inputs))
         return
-    totals: dict[str, Counter[str]] = {name: Counter() for name in options.only}
-    for name in totals:
+    for name in options.only:
         for old in (OUT / "failures").glob(f"{name}-*"):
             old.unlink()
-    seed, end = options.seed, time.monotonic() + options.seconds
-    while time.monotonic() < end:
-        left = {name: int(SHARES[name] * options.budget) - totals[name]["inputs"] for name in totals}
-        name = max(left, key=lambda one: left[one] / (SHARES[one] * options.budget))
-        if left[name] <= 0:
-            break
-        found = run(name, seed, min(left[name], PIECE[name]))
-        if found["hangs"] + found["crashes"]:
-            found["inputs"] += 1
-        totals[name] += found
-        seed += 1
-        print(name, seed, dict(totals[name]), flush=True)
+    totals = pieces(options)
     for name, total in totals.items():
         record(f"fuzz_{name}", told(name, total, int(SHARES[name] * options.budget)))
+
+
+def pieces(options: argparse.Namespace) -> dict[str, Counter[str]]:
+    """What became of the inputs by kind; the kind that lags most goes on."""
+    totals: dict[str, Counter[str]] = {name: Counter() for name in options.only}
+    wanted = {name: int(SHARES[name] * options.budget) for name in totals}
+    given: Counter[str] = Counter()
+    seeds = count(options.seed)
+    end = time.monotonic() + options.seconds
+    lock = threading.Lock()
+
+    def work() -> None:
+        while time.monotonic() < end:
+            with lock:
+                name = min(wanted, key=lambda one: given[one] / wanted[one])
+                some, seed = min(wanted[name] - given[name], PIECE[name]), next(seeds)
+                given[name] += some
+            if some <= 0:
+                return
+            found = run(name, seed, some)
+            with lock:
+                totals[name] += found
+                print(name, seed, dict(totals[name]), flush=True)
+
+    workers = [threading.Thread(target=work) for _ in range(options.jobs)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return totals
 
 
 def told(name: str, total: Counter[str], wanted: int) -> list[tuple[str, object, object, str]]:

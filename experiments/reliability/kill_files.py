@@ -160,14 +160,17 @@ class Job:
             raise RuntimeError(said)
         return False
 
-    def shot(self, after_s: float) -> bool:
-        """Start, and kill at the first checkpoint write after so many seconds; False where the run ended before."""
+    def shot(self, after: int) -> bool:
+        """Start, and kill in the checkpoint write after so many whole ones; False where the run ended before."""
         process = self.start()
-        end = time.monotonic() + after_s
         aside = Path(f"{self.checkpoint}.{process.pid}.part")
+        whole, last = 0, _identity(self.checkpoint)
         while process.poll() is None:
-            if time.monotonic() > end and aside.exists():
+            if whole >= after and aside.exists():
                 break
+            found = _identity(self.checkpoint)
+            if found not in (last, None):
+                whole, last = whole + 1, found
             time.sleep(0.0005)
         process.kill()
         process.communicate()
@@ -194,6 +197,13 @@ class Job:
         """The last state of each alert."""
         lines = self.alerts.read_text().splitlines()
         return {change["alert_id"]: change for change in map(json.loads, lines)}
+
+
+def _identity(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except FileNotFoundError:
+        return None
 
 
 def differences(found: Alerts, expected: Alerts) -> tuple[int, int]:
@@ -235,9 +245,9 @@ def kill_all(
         kind = list(kinds)[trials % len(kinds)]
         job = Job(options.bundle, kinds[kind], folder / "killed", options.every)
         job.fresh()
-        strike = job.shot if aimed else job.killed
-        while strike(rng.uniform(0, calm.seconds[kind])):
-            pass
+        struck = True
+        while struck:
+            struck = job.shot(rng.randint(0, 3)) if aimed else job.killed(rng.uniform(0, calm.seconds[kind]))
         missing, differing = differences(job.found(), calm.alerts[kind])
         lost, other, trials = lost + missing, other + differing, trials + 1
         fell += job.fell

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -39,3 +41,20 @@ def test_a_cell_that_is_no_text_is_a_bad_row(tmp_path, column, kind, coded):
     assert table.column("model").to_pylist() == ["m", None]
     assert (tally.read, tally.rejected) == (4, {"malformed_line": 1, "empty_user": 1})
     assert any("row 2: not UTF-8" in example for example in tally.examples)
+
+
+def test_damage_that_arrow_knows_no_reading_of_is_refused(tmp_path):
+    pq.write_table(pa.table({"timestamp": ["2026-03-02"], "prompt_tokens": [1]}), tmp_path / "x.parquet")
+    data = (tmp_path / "x.parquet").read_bytes()
+    begin = data.index(b"ARROW:schema")
+    messages = set()
+    for place in range(begin + len(b"ARROW:schema"), len(data) - 8):
+        (tmp_path / "y.parquet").write_bytes(data[:place] + b"B" + data[place + 1 :])
+        messages.add(refusal(tmp_path / "y.parquet"))
+    assert any("not implemented" in message for message in messages)
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(ValueError, match=r"y\.parquet") as caught:
+        list(Files(str(path)).read(Tally()))
+    return str(caught.value)
