@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +19,8 @@ from seqdetect.sequence.features import NAMES
 from seqdetect.sequence.population import NAMES as POPULATION
 from seqdetect.sequence.stream import History, Stream, fill, reserved
 
+AT_ONCE: Final = 1024
+"""Rows of one graph call: with more, what passes between the graph's nodes no longer fits the processor's cache."""
 LEVELS: Final = ("none", "warning", "critical")
 
 
@@ -81,7 +83,7 @@ class Judge:
         causes: dict[int, list[Cause]] = {}
         kind: dict[int, str] = {}
         lowest = min(self.thresholds.values(), default=np.inf)
-        for place, (rows, population) in enumerate(history.each_tick()):
+        for place, rows, population in _batches(history):
             users = steps.user[rows]
             before = self.stepper.rows(users)
             out = self.stepper.run(features[rows], population, before)
@@ -94,7 +96,7 @@ class Judge:
                 found = self.attribution(self.stepper, features[at], population, before[hot], told)
                 causes.update(zip(at.tolist(), found, strict=True))
                 kind.update(zip(at.tolist(), self._kinds(told), strict=True))
-            if place in history.forgotten:
+            if place is not None:
                 self.stepper.forget(history.forgotten[place])
         forgotten = {int(history.ticks[place]): gone for place, gone in history.forgotten.items()}
         return Scored(
@@ -112,6 +114,15 @@ class Judge:
         for number, name in enumerate(LEVELS[1:], start=1):
             level[score >= self.thresholds.get(name, np.inf)] = number
         return level
+
+
+def _batches(history: History) -> Iterator[tuple[int | None, slice, NDArray[np.float32]]]:
+    """Rows to be scored at once, with their population vector; at a tick's last ones its place, where it forgets."""
+    for place, (rows, population) in enumerate(history.each_tick()):
+        for begin in range(rows.start, rows.stop, AT_ONCE):
+            end = min(begin + AT_ONCE, rows.stop)
+            last = end == rows.stop and place in history.forgotten
+            yield place if last else None, slice(begin, end), population
 
 
 class Engine:
