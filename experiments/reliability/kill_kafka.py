@@ -2,8 +2,8 @@
 
     python experiments/reliability/kill_kafka.py [--kills 100] [--events 1500000]
 
-A real broker holds a topic of four partitions that is fed all the time. Most kills fall at a random moment after the
-first partition was assigned, one in five while the process starts or joins its group. At the end the last state of
+A real broker holds a topic of four partitions that is fed all the time. Most kills fall at a random moment after a
+random number of checkpoints, one in five while the process starts or joins its group. At the end the last state of
 every alert, in the file and in the topic that the service writes to, is compared with an undisturbed run over the
 same topic.
 """
@@ -34,7 +34,7 @@ from broker import Broker
 PARTITIONS = 4
 GROUP = {"session.timeout.ms": 1500, "heartbeat.interval.ms": 300}
 """The group waits this long for a killed member, and the broker lets a new one join after half of it."""
-LIFE_S, START_S, SAVE_S = 2.0, 3.0, 0.3
+START_S, SAVE_S, PATIENCE_S, MOST_SAVES = 3.0, 0.3, 60.0, 12
 POISON = (b"no json", b"\0\0\0", b'{"user_id": "x"}', b"", b"\xff\xfe", b'[{"prompt_tokens": -1}]')
 
 
@@ -61,7 +61,8 @@ class Feed:
             producer.produce(self.topic, text, partition=partition)
             self.ends[partition] += 1
             if number % 1000 == 0:
-                producer.poll(0)
+                while producer.poll(0) or len(producer) > 50_000:
+                    time.sleep(0.01)
                 self.hurry.wait(max(0.0, begun + number / self.rate_s - time.monotonic()))
         if producer.flush(60):
             raise RuntimeError("the broker did not take all events")
@@ -101,6 +102,7 @@ class Service:
             ],
             "checkpoint": {"folder": "state", "every_s": SAVE_S},
             "http": {"port": 0},
+            "log": {"level": "debug"},
         }
         (self.folder / "scorer.yaml").write_text(yaml.safe_dump(settings))
         self._consumer = Consumer({"bootstrap.servers": servers, "group.id": name, "log_level": 2})
@@ -112,7 +114,8 @@ class Service:
     def killed(self, rng: random.Random) -> None:
         """Start, and kill at a random moment."""
         process = self.start()
-        assigned, lines = threading.Event(), []
+        assigned, enough, lines = threading.Event(), threading.Event(), list[str]()
+        early, saves = rng.random() < 0.2, rng.randrange(MOST_SAVES + 1)
 
         def listen() -> None:
             assert process.stderr is not None
@@ -120,20 +123,26 @@ class Service:
                 lines.append(line)
                 if "part_assigned" in line:
                     assigned.set()
+                if assigned.is_set() and sum("checkpoint_saved" in one for one in lines) >= saves:
+                    enough.set()
 
         thread = threading.Thread(target=listen)
         thread.start()
-        if rng.random() < 0.2:
+        if early:
             assigned.wait(rng.uniform(0, START_S))
-        elif assigned.wait(60):
-            time.sleep(rng.uniform(0, LIFE_S))
+        else:
+            enough.wait(PATIENCE_S)
+            time.sleep(rng.uniform(0, 2 * SAVE_S))
         if process.poll() is not None:
             raise RuntimeError("".join(lines))
         process.kill()
         process.wait()
         thread.join()
         self.fell["kills"] += 1
-        self.fell["while it read" if assigned.is_set() else "while it started or joined"] += 1
+        saved = any("checkpoint_saved" in line for line in lines)
+        self.fell[
+            "after a checkpoint" if saved else "before one" if assigned.is_set() else "while it joined"
+        ] += 1
         if any(line for line in self.folder.glob("state/*.part*")):
             self.fell["inside a checkpoint write"] += 1
 
