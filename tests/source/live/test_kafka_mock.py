@@ -109,3 +109,16 @@ def test_a_position_that_is_gone_is_said_and_reading_begins_again(mock, caplog):
     assert notes.take(source, 5) == {f"{TOPIC}-0": list(range(5))}
     source.close()
     assert "offset 900 is not there; reading goes on at offset 0" in caplog.text
+
+
+def test_a_checkpoint_that_cannot_be_taken_up_ends_the_poll(mock):
+    class Refusing(Notes):
+        def assigned(self, part: str) -> None:
+            raise ValueError(f"{part}: a foreign checkpoint")
+
+    source = member(mock, "refusing")
+    source.start(Refusing())
+    with pytest.raises(ValueError, match="a foreign checkpoint"):
+        until(lambda: source.poll(0.2) is not None)
+    source.close()
+    assert mock.committed("refusing") == {}
