@@ -97,3 +97,17 @@ def test_many_lines_have_their_own_names() -> None:
     table, tally = read(data)
     assert table.column("user_id").to_pylist() == [f"u{n}" for n in range(300)]
     assert tally.rejected.total() == 0
+
+
+@pytest.mark.parametrize("other", [1.5, 10**30, True, [], {}, {"a": 1}, "text", None])
+@pytest.mark.parametrize("column", ["user_id", "event_id", "prompt_tokens", "timestamp"])
+def test_what_one_sender_writes_does_not_change_what_another_one_means(column: str, other: object) -> None:
+    for value in (1_772_409_600_123_456_789, 17, "17", {}, [], True, 0.5):
+        lines = [jsonl(event(0) | {column: value}), jsonl(event(1) | {column: other})]
+        together, tally = read(b"".join(lines))
+        alone = [read(line) for line in lines]
+        rows = [row for table, _ in alone for row in table.to_pylist()]
+        assert together.to_pylist() == [
+            {name: row.get(name) for name in together.column_names} for row in rows
+        ]
+        assert tally.rejected == alone[0][1].rejected + alone[1][1].rejected

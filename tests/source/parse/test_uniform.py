@@ -96,14 +96,12 @@ def test_another_spelling_counts_where_the_first_has_no_value():
     assert block.columns["model"].to_pylist() == ["a", "b"]
 
 
-def test_a_key_that_comes_later_is_left_to_the_other_way_and_then_known():
+def test_a_key_that_comes_later_is_learned():
     one = uniform(GOOD, set(GOOD))
-    later = lines(GOOD | {"status": 200})
-    assert one.block(later, 1, "x") is None
-    one.learn({"status": 200})
-    block = one.block(later, 1, "x")
+    block = one.block(lines(GOOD, GOOD | {"status": 200, "note": "x"}), 1, "x")
     assert block is not None
-    assert block.columns["status"].to_pylist() == [200]
+    assert block.columns["status"].to_pylist() == [None, 200]
+    assert one.block(lines(GOOD | {"status": "odd"}), 1, "x") is None
 
 
 @pytest.mark.parametrize(

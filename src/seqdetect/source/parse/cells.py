@@ -135,9 +135,9 @@ def _one_by_one(cells: pa.Array) -> tuple[Numbers, Faults]:
 
 def texts(cells: pa.Array) -> pa.DictionaryArray:
     """Text [rows], dictionary encoded; an empty text is a missing one, numbers are spelled out."""
-    if pa.types.is_dictionary(cells.type) and pa.types.is_string(cells.type.value_type):
-        if not pc.any(pc.equal(cells.dictionary, "")).as_py():
-            return cells.cast(TEXT)
+    named = pa.types.is_dictionary(cells.type) and pa.types.is_string(cells.type.value_type)
+    if named and not pc.any(pc.equal(cells.dictionary, "")).as_py():
+        return cells.cast(TEXT)
     cells = as_strings(cells)
     if pc.any(pc.equal(cells, "")).as_py():
         cells = pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)

@@ -16,6 +16,9 @@ from seqdetect.source.parse.header import KEY, Layout, match, missing
 from seqdetect.source.parse.lines import HEAD_BYTES, Lines, Stream, blocks, scan
 from seqdetect.source.parse.uniform import Uniform
 
+_NUMBERS = ("timestamp", "prompt_tokens", "completion_tokens", "status", "latency_ms")
+_EXACT = 2**53
+
 Malformed = list[tuple[int, str]]
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -61,16 +64,6 @@ class _Columns:
                 break
         return filled, used
 
-    def first_values(self, names: list[str], rows: list[Any]) -> dict[str, Any]:
-        """The first value of each of the keys ``names`` that any row has."""
-        first = {}
-        for name in names:
-            values = map(attrgetter(self._attributes[name]), rows)
-            value = next((value for value in values if value is not None), None)
-            if value is not None:
-                first[name] = value
-        return first
-
 
 def read(stream: Stream, layout: Layout, chunk_rows: int) -> Iterator[Block]:
     """Blocks of the stream's objects. Raises ``ValueError`` where no line of the head has a required key."""
@@ -88,7 +81,6 @@ def read(stream: Stream, layout: Layout, chunk_rows: int) -> Iterator[Block]:
             continue
         lines, malformed = scan(data, number)
         rows, numbers = _decoded(lines, columns.decode, malformed)
-        uniform.learn(columns.first_values(uniform.unseen, rows))
         yield _block(rows, numbers, malformed, columns, stream.origin)
 
 
@@ -130,9 +122,29 @@ def _block(rows: list[Any], numbers: Numbers, malformed: Malformed, columns: _Co
     for own in columns.spellings:
         values, name = columns.values(own, rows)
         if values is not None or own in REQUIRED.names or own in columns.certain:
-            cells[own] = pa.nulls(len(rows)) if values is None else inferred(values)
+            cells[own] = pa.nulls(len(rows)) if values is None else _cells(own, values)
             names[own] = name
     return Block(origin, "line", cells, names, numbers, malformed)
+
+
+def _cells(own: str, values: list[Any]) -> pa.Array:
+    """Cells of our column ``own``; none of them depends on the values of the other rows."""
+    if own not in _NUMBERS:
+        try:
+            return pa.array(values, pa.string())
+        except (pa.ArrowException, UnicodeEncodeError):
+            return pa.array([_name(value) for value in values], pa.string())
+    kinds = set(map(type, values)) - {type(None)}
+    if len(kinds) < 2 or (
+        kinds == {int, float} and all(-_EXACT <= value <= _EXACT for value in values if type(value) is int)
+    ):
+        return inferred(values)
+    return pa.array([_spelled(value) for value in values], pa.string())
+
+
+def _name(value: Any) -> str | None:
+    """A name as text; lists and objects are no names."""
+    return None if isinstance(value, list | dict) else _spelled(value)
 
 
 def inferred(values: list[Any]) -> pa.Array:

@@ -1,60 +1,57 @@
 """Lines of JSON that are all alike, read as columns at once: several times faster than object by object.
 
 Only what both ways read alike is read this way: a block with anything odd in it (a line that is no object, a value of
-another kind than before, an escaped surrogate) is left to ``jsonl``, to the same rows and the same rejections.
+another kind than before) is left to ``jsonl``, to the same rows and the same rejections.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from operator import attrgetter
+from types import NoneType
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json as pa_json
-from numpy.typing import NDArray
 
 from seqdetect.events import REQUIRED
-from seqdetect.source.parse import Block
+from seqdetect.source.parse import Block, Numbers
 from seqdetect.source.parse.cells import exact_as_float
 from seqdetect.source.parse.lines import LONGEST_LINE
 
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_NO_NUMBER = re.compile(rb"[:,\[]\s*-?(NaN|Inf)")
-"""What Arrow takes for a number and JSON does not know."""
-_DEEPEST: Final = 500
-"""Brackets opened in one line up to which it cannot be too deeply nested for the other way."""
-_NUMBERS: Final = ("timestamp", "prompt_tokens", "completion_tokens", "status", "latency_ms")
+_FRACTIONS: Final = ("timestamp", "prompt_tokens", "completion_tokens", "status", "latency_ms")
 """Columns of ours that may be fractions; all others are names, and a number among them is a whole one."""
+_ARROW: Final = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+_PIECE_BYTES: Final = 1 << 18
+"""What is decoded at once: its objects stay in the processor's cache until their values have been taken out."""
+_MOST_KEYS: Final = 512
 _MOST_SKIPPED: Final = 64
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_NO_ARRAY = (pa.ArrowException, OverflowError, UnicodeEncodeError, TypeError)
+_UNNAMEABLE = re.compile(r'[\x00-\x1f"\\\ud800-\udfff]')
+"""In a key: what no field can be named. Lines with such a key are left to the other way."""
 
 
 class Uniform:
-    """Reads blocks of one stream. ``spellings`` are the names of each of our columns in the file, best first;
-    ``head`` holds the values of the first object that has each key."""
+    """Reads blocks of one stream. ``spellings`` are the names of each of our columns in the file, best first, of
+    which those ``certain`` are there; ``head`` holds a value of every key known so far."""
 
     def __init__(
         self, spellings: Mapping[str, list[str]], head: Mapping[str, Any], certain: set[str]
     ) -> None:
         self._spellings = spellings
         self._certain = certain
-        self._kinds = {name: _kind(own, head.get(name)) for own, names in spellings.items() for name in names}
-        # a column that has never lacked a value needs none of its other spellings
-        self._read = {own: names[:1] if own in certain else names for own, names in spellings.items()}
+        self._own = {name: own for own, names in spellings.items() for name in names}
+        self._kinds: dict[str, Any] = {}
+        """Type of the values of each key met so far, those that nobody asks for included."""
+        self._columns: dict[str, tuple[Callable[[Any], Any], pa.DataType]] = {}
+        self._decode: Callable[[bytes], list[Any]] | None = None
+        self._learn(head)
         self._failures = 0
         self._skip = 0
-
-    @property
-    def unseen(self) -> list[str]:
-        """Keys worth reading that no object has had so far."""
-        return [name for name, kind in self._kinds.items() if kind == pa.null()]
-
-    def learn(self, values: Mapping[str, Any]) -> None:
-        """Take in the first values of keys that were ``unseen``."""
-        own = {name: own for own, names in self._spellings.items() for name in names}
-        self._kinds |= {name: _kind(own[name], value) for name, value in values.items()}
 
     def block(self, data: bytes, number: int, origin: str) -> Block | None:
         """The rows of ``data``, whole lines of which the first is ``number``; None where it is not uniform."""
@@ -68,92 +65,140 @@ class Uniform:
         return found
 
     def _block(self, data: bytes, number: int, origin: str) -> Block | None:
-        lines = _objects(data)
-        if not lines:
+        feeds = _objects(data)
+        parts: dict[str, list[pa.Array]] = {}
+        done = 0
+        for piece, lines in _pieces(data, feeds):
+            cells = self._cells(piece, lines)
+            if cells is None and self._learn(_values(piece)):
+                cells = self._cells(piece, lines)
+            if cells is None:
+                return None
+            for name in self._own:
+                if name in cells or name in parts:
+                    before = parts.setdefault(name, [pa.nulls(done)] if done else [])
+                    before.append(cells.get(name, pa.nulls(lines)))
+            done += lines
+        return self._assembled(parts, done, number, origin) if done else None
+
+    def _cells(self, piece: bytes, lines: int) -> dict[str, pa.Array] | None:
+        """By key, the values in the ``lines`` of ``piece`` [lines]; None where they are not what was seen so far."""
+        try:
+            decode = self._prepare() if self._decode is None else self._decode
+            rows = decode(piece)
+            if len(rows) != lines:
+                return None
+            return {name: pa.array(list(map(get, rows)), kind) for name, (get, kind) in self._columns.items()}
+        except (*_BROKEN, *_NO_ARRAY):
             return None
-        table = self._table(data)
-        lacking = [] if table is None else [own for own in self._lacking(table) if self._widen(own)]
-        if lacking:
-            table = self._table(data)
-        if table is None or table.num_rows != lines:
-            return None
+
+    def _assembled(
+        self, parts: Mapping[str, list[pa.Array]], rows: int, number: int, origin: str
+    ) -> Block | None:
         columns: dict[str, pa.Array] = {}
         names: dict[str, str] = {}
-        for own in self._spellings:
-            cells = [(name, table.column(name)) for name in self._read[own]]
-            filled = [(name, cell) for name, cell in cells if cell.null_count < lines]
+        for own, spellings in self._spellings.items():
+            cells = [(name, _joined(parts[name])) for name in spellings if name in parts]
+            filled = [(name, cell) for name, cell in cells if cell.null_count < rows]
             if len({cell.type for _, cell in filled}) > 1 or not all(exact_as_float(c) for _, c in filled):
                 return None
-            if not filled:
-                if own in REQUIRED.names or own in self._certain:
-                    columns[own], names[own] = pa.nulls(lines), self._spellings[own][0]
-                continue
-            names[own] = filled[0][0]
-            whole = filled[0][1] if len(filled) == 1 else pc.coalesce(*(cell for _, cell in filled))
-            columns[own] = whole.combine_chunks() if whole.num_chunks != 1 else whole.chunk(0)
-        return Block(origin, "line", columns, names, number + np.arange(lines))
+            if filled:
+                names[own] = filled[0][0]
+                columns[own] = filled[0][1] if len(filled) == 1 else pc.coalesce(*(c for _, c in filled))
+            elif own in REQUIRED.names or own in self._certain:
+                columns[own], names[own] = pa.nulls(rows), spellings[0]
+        return Block(origin, "line", columns, names, number + np.arange(rows))
 
-    def _table(self, data: bytes) -> pa.Table | None:
-        names = dict.fromkeys(name for own in self._read.values() for name in own)
-        schema = pa.schema([(name, self._kinds[name]) for name in names])
+    def _learn(self, values: Mapping[str, Any]) -> bool:
+        """Take in keys, and kinds of values, that were not known; whether there were any."""
+        news = {
+            name: _kind(self._own[name], value) if name in self._own else msgspec.Raw
+            for name, value in values.items()
+            if self._kinds.get(name, NoneType) is NoneType and not _UNNAMEABLE.search(name)
+        }
+        news = {name: kind for name, kind in news.items() if self._kinds.get(name) is not kind}
+        if self._kinds and (not news or len(self._kinds) + len(news) > _MOST_KEYS):
+            return False
+        self._kinds |= news
+        self._decode = None
+        return True
+
+    def _prepare(self) -> Callable[[bytes], list[Any]]:
+        """Make a decoder for the keys known so far: not before it is needed, since it takes a while."""
+        fields = {f"c{place}": name for place, name in enumerate(self._kinds)}
+        row = msgspec.defstruct(
+            "Row",
+            [(field, _nullable(self._kinds[name]), None) for field, name in fields.items()],
+            rename=fields,
+            forbid_unknown_fields=True,  # a key never seen may be another spelling of one of ours
+            gc=False,
+        )
+        self._decode = msgspec.json.Decoder(row).decode_lines
+        self._columns = {
+            name: (attrgetter(field), _ARROW.get(self._kinds[name], pa.null()))
+            for field, name in fields.items()
+            if name in self._own
+        }
+        return self._decode
+
+
+def _kind(own: str, value: Any) -> Any:
+    """The type that values like ``value`` are read as; none for those that are read one by one alone."""
+    if own == "latency_ms" and type(value) is int:
+        return float
+    if type(value) is float:
+        return float if own in _FRACTIONS else NoneType
+    return type(value) if type(value) in _ARROW else NoneType
+
+
+def _nullable(kind: Any) -> Any:
+    return kind if kind is msgspec.Raw else kind | None  # raw JSON may be null as it is
+
+
+def _values(piece: bytes) -> dict[str, Any]:
+    """Every key in the lines of ``piece``, with its first value that is one."""
+    values: dict[str, Any] = {}
+    for line in piece.split(b"\n"):
         try:
-            return pa_json.read_json(
-                pa.BufferReader(data),
-                pa_json.ReadOptions(use_threads=False, block_size=len(data) + 1),
-                pa_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore"),
-            )
-        except pa.ArrowException:
-            return None
-
-    def _lacking(self, table: pa.Table) -> list[str]:
-        return [own for own, names in self._read.items() if table.column(names[0]).null_count]
-
-    def _widen(self, own: str) -> bool:
-        """From now on read all spellings of ``own``; whether there are more."""
-        before, self._read[own] = self._read[own], self._spellings[own]
-        return len(before) < len(self._read[own])
+            found = msgspec.json.decode(line, type=dict[str, Any])
+        except _BROKEN:
+            continue
+        for name, value in found.items():
+            if values.get(name) is None:
+                values[name] = value
+    return values
 
 
-def _kind(own: str, value: Any) -> pa.DataType:
-    if value is None:
-        return pa.null()
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return pa.string()
-    if own == "latency_ms":
-        return pa.float64()
-    if isinstance(value, float):
-        return pa.float64() if own in _NUMBERS else pa.string()
-    return pa.int64()
+def _joined(arrays: list[pa.Array]) -> pa.Array:
+    """The arrays as one; those of nulls alone become what the others are."""
+    kind = next((array.type for array in arrays if not pa.types.is_null(array.type)), pa.null())
+    return pa.concat_arrays([array if array.type == kind else array.cast(kind) for array in arrays])
 
 
-def _objects(data: bytes) -> int:
-    """How many lines ``data`` has, if each begins and ends as an object does and is text; otherwise 0.
+def _pieces(data: bytes, feeds: Numbers) -> Iterator[tuple[bytes, int]]:
+    """Whole lines of ``data``, whose line feeds are at ``feeds``, about ``_PIECE_BYTES`` at a time; their number."""
+    begin = line = 0
+    while line < len(feeds):
+        upto = min(int(np.searchsorted(feeds, begin + _PIECE_BYTES)) + 1, len(feeds))
+        end = int(feeds[upto - 1]) + 1
+        yield data[begin:end], upto - line
+        begin, line = end, upto
+
+
+def _objects(data: bytes) -> Numbers:
+    """Where the lines of ``data`` end, if each begins and ends as an object does and is text; otherwise nowhere.
 
     Where that holds, no object goes on in the next line: a line feed stands between a closing and an opening brace,
     which within an object is no JSON.
     """
-    if b"\0" in data or b"\r" in data or not _is_text(data):
-        return 0
-    if b"\\" in data and _SURROGATE.search(data):
-        return 0
-    if (b"NaN" in data or b"Inf" in data) and _NO_NUMBER.search(data):
-        return 0
+    nowhere = np.zeros(0, np.int64)
+    if data[:1] != b"{" or b"\0" in data or b"\r" in data or not _is_text(data):
+        return nowhere
     characters = np.frombuffer(data, np.uint8)
     feeds = np.flatnonzero(characters == ord("\n"))
-    if data[:1] != b"{" or not (characters[feeds - 1] == ord("}")).all():
-        return 0
-    if not (characters[feeds[:-1] + 1] == ord("{")).all():
-        return 0
-    longest = int(np.diff(feeds, prepend=-1).max())
-    if longest > LONGEST_LINE or (longest > _DEEPEST and _opened(characters, feeds) > _DEEPEST):
-        return 0
-    return len(feeds)
-
-
-def _opened(characters: NDArray[np.uint8], feeds: NDArray[np.int64]) -> int:
-    """The most brackets that one line opens."""
-    brackets = np.flatnonzero((characters == ord("[")) | (characters == ord("{")))
-    return int(np.diff(np.searchsorted(brackets, feeds), prepend=0).max())
+    if not (characters[feeds - 1] == ord("}")).all() or not (characters[feeds[:-1] + 1] == ord("{")).all():
+        return nowhere
+    return feeds if int(np.diff(feeds, prepend=-1).max()) <= LONGEST_LINE else nowhere
 
 
 def _is_text(data: bytes) -> bool:
