@@ -58,3 +58,10 @@ def refusal(path: Path) -> str:
     with pytest.raises(ValueError, match=r"y\.parquet") as caught:
         list(Files(str(path)).read(Tally()))
     return str(caught.value)
+
+
+def test_a_column_whose_name_is_no_text_is_refused_with_the_file(tmp_path):
+    pq.write_table(pa.table({"timestamp": [1], "no_text": [1]}), tmp_path / "y.parquet", store_schema=False)
+    data = (tmp_path / "y.parquet").read_bytes()
+    (tmp_path / "y.parquet").write_bytes(data.replace(b"no_text", b"no\xfftext"[:7]))
+    assert "not a readable Parquet file" in refusal(tmp_path / "y.parquet")

@@ -30,7 +30,7 @@ def read(path: str, layout: Layout, chunk_rows: int) -> Iterator[Block]:
         # as the file holds names, each of them once per group: they are not spelled out row by row
         with pq.ParquetFile(path, memory_map=True, read_dictionary=names) as file:
             yield from _blocks(file, path, wanted, chunk_rows)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise ValueError(f"{path}: not a readable Parquet file: {error}") from error
 
 
