@@ -78,23 +78,41 @@ class Stream:
         self.duplicates = Duplicates(tally)
         self.featurizer = Featurizer(tick_s, reserved(max_users))
         self.population = Population()
-        self.pending: NDArray[np.void] = np.zeros(0, REQUEST)
+        self._open: list[NDArray[np.void]] = [np.zeros(0, REQUEST)]
+        self._completed: int | None = None
         self.evicted = 0
         """Users forgotten so far."""
+
+    @property
+    def pending(self) -> NDArray[np.void]:
+        """The accepted events of ticks that are not complete."""
+        if len(self._open) > 1:
+            self._open = [np.concatenate(self._open)]
+        return self._open[0]
+
+    @pending.setter
+    def pending(self, events: NDArray[np.void]) -> None:
+        self._open = [events]
+        self._completed = None
 
     def push(self, table: pa.Table) -> History:
         """Take in events; the ticks that they complete."""
         batch = self.duplicates.push(requests(table, self.keys), self.clock.closed)
-        self.pending = np.concatenate((self.pending, self.clock.push(batch)))
+        accepted = self.clock.push(batch)
+        if len(accepted):
+            self._open.append(accepted)
         closed = self.clock.closed
         if self.clock.lateness is not None:
             self.duplicates.forget_ahead(self.clock.latest, self.clock.held["event_id"])
-        ready = np.zeros(len(self.pending), bool) if closed is None else self.pending["time"] < closed
-        return self._complete(ready)
+        if closed is None or closed == self._completed:
+            # a live stream comes in many small batches: the open events are not to be looked through at each
+            return self._steps(batch[:0])
+        self._completed = closed
+        return self._complete(self.pending["time"] < closed)
 
     def flush(self) -> History:
         """At the end of the input every tick is complete; later events of the same ticks would be late."""
-        self.pending = np.concatenate((self.pending, self.clock.flush()))
+        self._open.append(self.clock.flush())
         history = self._complete(np.ones(len(self.pending), bool))
         if len(history.ticks) and self.clock.lateness is not None:
             self.clock.latest = max(self.clock.latest or 0, int(history.ticks[-1]) + self.clock.lateness)
@@ -102,7 +120,7 @@ class Stream:
 
     def _complete(self, ready: NDArray[np.bool_]) -> History:
         batch = self.pending[ready]
-        self.pending = self.pending[~ready]
+        self._open = [self.pending[~ready]]
         if not self._may_overflow(batch):
             history = self._steps(batch)
         else:
