@@ -178,6 +178,6 @@ def _nothing(part: str) -> Block:
 def _faults(block: Block, layout: Layout) -> Numbers:
     """Why each row [rows] is rejected, 0 where it is not."""
     fault = np.zeros(len(block.numbers), np.int64)
-    for found in reversed(rows._required(block, layout)[1].values()):
+    for found in reversed(rows.required(block, layout)[1].values()):
         fault = np.where(found != Fault.NONE, found, fault)
     return fault

@@ -17,7 +17,7 @@ from seqdetect.source.live.intake import Counts, FullError, Intake, Queue, Unwri
 from seqdetect.source.live.reader import Reader
 from seqdetect.source.parse import csv
 from seqdetect.source.parse.header import Layout
-from seqdetect.source.parse.lines import Stream, _sniffed, blocks
+from seqdetect.source.parse.lines import Stream, sniffed, blocks
 from seqdetect.source.parse.rows import accept
 
 _READ_AT_MOST = 1 << 18
@@ -108,7 +108,7 @@ class Stdin:
 
     def _run(self, pieces: _Pieces, intake: Intake) -> None:
         try:
-            for stream in _sniffed("stdin", iter(pieces), 1):
+            for stream in sniffed("stdin", iter(pieces), 1):
                 self._read(stream, intake)
         except Exception as error:  # Raised again where it is polled.
             self._error = error

@@ -83,13 +83,17 @@ def opened(path: str, chunk_rows: int) -> Iterator[Stream]:
     Raises ``ValueError`` for text in UTF-16 and for Parquet on stdin.
     """
     if path == STDIN:
-        yield from _sniffed("stdin", _live(sys.stdin.buffer), 1)
+        yield from sniffed("stdin", _live(sys.stdin.buffer), 1)
         return
     with open(path, "rb") as file:
-        yield from _sniffed(path, _stored(file, chunk_rows), HEAD_BYTES)
+        yield from sniffed(path, _stored(file, chunk_rows), HEAD_BYTES)
 
 
-def _sniffed(origin: str, pieces: Iterator[bytes], head_bytes: int) -> Iterator[Stream]:
+def sniffed(origin: str, pieces: Iterator[bytes], head_bytes: int) -> Iterator[Stream]:
+    """The one stream of text in ``pieces``, unzipped where they are gzip, or nothing where they are empty.
+
+    ``head_bytes`` are waited for, to judge the columns by. Raises ``ValueError`` for UTF-16 and Parquet.
+    """
     first = _taken(pieces, lambda held: len(held) >= 4)
     pieces = chain([first], pieces)
     if first.startswith(_GZIP_MAGIC):

@@ -23,7 +23,7 @@ def accept(block: Block, layout: Layout, tally: Tally) -> pa.Table:
     A row with several faults is rejected for the first, in the order of the columns. What is wrong in an
     optional column becomes null.
     """
-    columns, faults = _required(block, layout)
+    columns, faults = required(block, layout)
     fault = np.zeros(len(block.numbers), np.uint8)
     for found in reversed(faults.values()):
         fault = np.where(found != Fault.NONE, found, fault)
@@ -37,7 +37,8 @@ def accept(block: Block, layout: Layout, tally: Tally) -> pa.Table:
     return table.filter(pa.array(fault == Fault.NONE)) if fault.any() else table
 
 
-def _required(block: Block, layout: Layout) -> tuple[dict[str, pa.Array], dict[str, Faults]]:
+def required(block: Block, layout: Layout) -> tuple[dict[str, pa.Array], dict[str, Faults]]:
+    """The required columns of ``block``, and by column what is wrong with each row [rows]."""
     micros, good = layout.clock.read(block.columns["timestamp"])
     bad_time = np.where(good, Fault.NONE, Fault.BAD_TIMESTAMP).astype(np.uint8)
     bad_time[cells.absent(block.columns["timestamp"])] = Fault.MISSING_VALUE
