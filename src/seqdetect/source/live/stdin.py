@@ -17,7 +17,7 @@ from seqdetect.source.live.intake import Counts, FullError, Intake, Queue, Unwri
 from seqdetect.source.live.reader import Reader
 from seqdetect.source.parse import csv
 from seqdetect.source.parse.header import Layout
-from seqdetect.source.parse.lines import Stream, sniffed, blocks
+from seqdetect.source.parse.lines import Stream, blocks, sniffed
 from seqdetect.source.parse.rows import accept
 
 _READ_AT_MOST = 1 << 18
