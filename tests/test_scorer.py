@@ -81,6 +81,14 @@ def test_a_memory_taken_up_in_the_middle_of_a_tick_changes_nothing(bundle, tmp_p
     assert len(expected) > 10
 
 
+def test_a_lone_memory_fits_whatever_its_key_is_called(bundle, tmp_path):
+    trained, served = Scorer([Model("m", bundle)], Tally()), Scorer([Model("all", bundle, SERVICE)], Tally())
+    trained.push(as_one(LIVE))
+    trained.save(tmp_path / "c.ckpt")
+    served.load(tmp_path / "c.ckpt")
+    assert served.stats()["all"]["users"] == 1
+
+
 def test_open_alerts_and_a_surge_survive_a_restart(other, tmp_path):
     rows = [(f"u{user}", second) for second in range(0, 3000, 10) for user in range(12)]
     burst = [(f"u{user}", 1500 + user) for user in range(12) for _ in range(200)]

@@ -97,12 +97,15 @@ class Scorer:
         position = []
 
         def accept(document: dict[str, Any], arrays: checkpoint.Arrays) -> None:
+            kept = document["lanes"]
+            lone = next(iter(kept)) if len(kept) == len(self.lanes) == 1 else None
             for lane in self.lanes:
-                if lane.key not in document["lanes"]:
+                key = lane.key if lone is None else lone  # training calls every key the user
+                if key not in kept:
                     log.warning("%s holds nothing of the key %s, which starts anew", path, lane.key)
                     continue
-                own = {name.removeprefix(f"{lane.key}/"): a for name, a in arrays.items()}
-                lane.recall(document["lanes"][lane.key], own, str(path))
+                own = {name.removeprefix(f"{key}/"): a for name, a in arrays.items()}
+                lane.recall(kept[key], own, str(path))
             position.append(document["position"])
 
         if not checkpoint.latest(path, accept):
