@@ -161,7 +161,9 @@ def spark(state: str, cores: int, bundle: str, events: Path, place: Path) -> lis
         )
 
     def scores() -> Any:
-        return queries.start_scores(job, session, once, maxFilesPerTrigger=str(cores))
+        # One micro batch of steps at a time, which has a file per partition; those of the warming up all at once.
+        limit = {"maxFilesPerTrigger": str(cores)} if lines else {}
+        return queries.start_scores(job, session, once, **limit)
 
     for stage, start, fill in (
         ("warm", steps, [first]),

@@ -69,12 +69,13 @@ class Lagged:
         steps.persist()
         try:
             numbers, counts, told = _added(steps)
-            vectors = self._write_population(spark, numbers, counts, batch)
-            ticks = (numbers + 1) * self.tick_us
-            aside = f"{self.folder}/_aside/{batch:012d}"
-            scorable = steps.where("users != '[]'").mapInArrow(Vectors(ticks, vectors, batch), SCORABLE)
-            scorable.write.mode("overwrite").parquet(aside)
-            move(spark, aside, target)
+            if len(numbers):
+                vectors = self._write_population(spark, numbers, counts, batch)
+                attach = Vectors((numbers + 1) * self.tick_us, vectors, batch)
+                aside = f"{self.folder}/_aside/{batch:012d}"
+                scorable = steps.where("users != '[]'").mapInArrow(attach, SCORABLE)
+                scorable.write.mode("overwrite").parquet(aside)
+                move(spark, aside, target)
         finally:
             steps.unpersist()
         self.batch = batch
@@ -88,10 +89,9 @@ class Lagged:
         for place, number in enumerate(numbers.tolist()):
             vectors[place] = self.population.before(number)
             self.population.add(number, counts[place])
-        if len(numbers):
-            rows = list(zip(numbers.tolist(), counts.tolist(), vectors.tolist(), strict=True))
-            table = spark.createDataFrame(rows, TABLE).coalesce(1)
-            table.write.mode("overwrite").parquet(f"{self.folder}/population/batch={batch}")
+        rows = list(zip(numbers.tolist(), counts.tolist(), vectors.tolist(), strict=True))
+        table = spark.createDataFrame(rows, TABLE).coalesce(1)
+        table.write.mode("overwrite").parquet(f"{self.folder}/population/batch={batch}")
         return vectors
 
 
