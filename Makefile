@@ -19,8 +19,8 @@ demo: $(READY)
 	$(BIN)/python train.py experiment=demo out=out/demo
 
 test: $(READY)
-	$(BIN)/ruff check src tests experiments train.py
-	$(BIN)/ruff format --check src tests experiments train.py
+	$(BIN)/ruff check src tests experiments serving train.py
+	$(BIN)/ruff format --check src tests experiments serving train.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2 --dist loadfile
