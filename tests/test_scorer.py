@@ -193,6 +193,15 @@ def test_a_flood_of_names_is_bounded(bundle):
     assert scorer.stats()["m"]["evicted"] > 11_000
 
 
+def test_late_events_with_names_of_their_own_are_bounded_while_time_stands_still(bundle):
+    scorer = Scorer([Model("m", bundle)], Tally(), max_users=50)
+    scorer.push(made([(f"user-{i % 7}", 9000.0 + i) for i in range(60)]))
+    for round_ in range(40):
+        scorer.push(made([(f"late-{round_}-{i}", i / 10) for i in range(300)]))
+    assert scorer.tally.late == 40 * 300
+    assert len(scorer.lanes[0].stream.keys) < 1000
+
+
 def test_each_key_gives_what_it_would_give_alone(bundle):
     models = [
         Model("users", bundle, thresholds=LOW),

@@ -106,6 +106,7 @@ class Stream:
             self.duplicates.forget_ahead(self.clock.latest, self.clock.held["event_id"])
         if closed is None or closed == self._completed:
             # a live stream comes in many small batches: the open events are not to be looked through at each
+            self._free_rows()  # but late events with names of their own must not pile up while time stands still
             return self._steps(batch[:0])
         self._completed = closed
         return self._complete(self.pending["time"] < closed)
