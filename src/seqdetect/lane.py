@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from seqdetect.alert.lifecycle import AlertBook
-from seqdetect.bundle.load import Bundle
 from seqdetect.events import Tally
 from seqdetect.score.engine import Judge, Scored
 from seqdetect.sequence.memory import recall, remember
@@ -30,12 +29,6 @@ class Head:
     judge: Judge
     book: AlertBook
     shadow: bool = False
-
-    @classmethod
-    def of(cls, name: str, bundle: Bundle, thresholds: Mapping[str, float], max_users: int | None) -> Head:
-        """A head with an alert book of the bundle's own settings."""
-        judge = Judge(bundle, thresholds, max_users)
-        return cls(name, judge, AlertBook(bundle.metadata, thresholds=judge.thresholds))
 
     @property
     def state_hash(self) -> str:

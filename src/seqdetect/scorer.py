@@ -16,7 +16,7 @@ from seqdetect.bundle.load import Bundle
 from seqdetect.events import OPTIONAL, Tally
 from seqdetect.lane import Head, Lane
 from seqdetect.score import checkpoint
-from seqdetect.score.engine import LEVELS, Scored
+from seqdetect.score.engine import LEVELS, Judge, Scored
 from seqdetect.service import SERVICE
 from seqdetect.sink import Sink
 
@@ -177,17 +177,16 @@ class Scorer:
 
     def _head(self, model: Model, first: bool) -> Head:
         scope = [self.scope, "" if model.key == USER else model.key, "" if first else model.name]
-        head = Head.of(model.name, model.bundle, model.thresholds, self.max_users)
-        head.book = AlertBook(
+        judge = Judge(model.bundle, model.thresholds, self.max_users)
+        book = AlertBook(
             model.bundle.metadata,
             model.prices,
-            head.judge.thresholds,
+            judge.thresholds,
             model.runbooks,
             labels={"model": model.name, "key": model.key, "shadow": model.shadow},
             scope="/".join(part for part in scope if part),
         )
-        head.shadow = model.shadow
-        return head
+        return Head(model.name, judge, book, model.shadow)
 
 
 def score_stream(

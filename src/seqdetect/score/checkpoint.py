@@ -22,6 +22,8 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from seqdetect.durable import sync_folder
+
 log = logging.getLogger(__name__)
 Arrays = dict[str, NDArray[Any]]
 MAGIC: Final = b"seqdetect-checkpoint 2\n"
@@ -53,7 +55,7 @@ def write(path: str | Path, document: Mapping[str, Any], arrays: Mapping[str, ND
     if path.exists():
         os.replace(path, previous(path))
     os.replace(aside, path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return size
 
 
@@ -149,11 +151,3 @@ def _check(file: BinaryIO, path: Path) -> None:
 
 def _raw(array: NDArray[Any]) -> memoryview:
     return memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8))  # type: ignore[arg-type]
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from seqdetect.durable import sync_folder
 from seqdetect.events import concat
 from seqdetect.source.live import BATCH_ROWS
 from seqdetect.source.live import segment as segments
@@ -82,7 +83,7 @@ class Appender:
         for number in old:
             segments.path(self._folder, number).unlink(missing_ok=True)
         if old:
-            segments.sync_folder(self._folder)
+            sync_folder(self._folder)
         with self._changed:
             for number in old:
                 del self._sizes[number]
@@ -155,7 +156,7 @@ class Appender:
             if size < START:
                 os.pwrite(file, MAGIC, 0)
                 os.fsync(file)
-                segments.sync_folder(self._folder)
+                sync_folder(self._folder)
                 size = START
         except OSError:
             os.close(file)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from seqdetect.durable import sync_folder
 from seqdetect.events import Tally, concat
 from seqdetect.source.live import BATCH_ROWS, Batch, Parts
 from seqdetect.source.live import segment as segments
@@ -66,7 +67,7 @@ class WriteAhead:
     def start(self, parts: Parts) -> None:
         """Raises ``ValueError`` for a folder in use or a position of something else, ``OSError`` for the disk."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        segments.sync_folder(self._folder.parent)
+        sync_folder(self._folder.parent)
         self._lock = segments.lock(self._folder)
         position = parts.assigned("")
         reached = None if position is None else Place.read(position)

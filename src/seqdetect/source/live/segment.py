@@ -116,15 +116,6 @@ def _ends(file: int, offset: int) -> Iterator[int]:
         return
 
 
-def sync_folder(folder: Path) -> None:
-    """Make names created and removed in ``folder`` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def lock(folder: Path) -> int:
     """A descriptor that keeps other processes out while it is open. Raises ``ValueError`` if one is there."""
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

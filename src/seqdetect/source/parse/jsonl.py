@@ -14,7 +14,7 @@ from seqdetect.events import OPTIONAL, REQUIRED
 from seqdetect.source.parse import Block, Numbers
 from seqdetect.source.parse.header import KEY, Layout, match, missing
 from seqdetect.source.parse.lines import HEAD_BYTES, Lines, Stream, blocks, scan
-from seqdetect.source.parse.uniform import Uniform
+from seqdetect.source.parse.uniform import Uniform, first_values
 
 _NUMBERS = ("timestamp", "prompt_tokens", "completion_tokens", "status", "latency_ms")
 _EXACT = 2**53
@@ -71,7 +71,7 @@ def read(stream: Stream, layout: Layout, chunk_rows: int) -> Iterator[Block]:
         raise ValueError(
             f"{stream.origin}: this is a JSON array; write one object per line (for one: jq -c '.[]' FILE)"
         )
-    head = _head(stream.head)
+    head = first_values(stream.head[:HEAD_BYTES])
     columns = _Columns(list(head), layout, stream.origin)
     uniform = Uniform(columns.spellings, head, columns.certain)
     for data, number in blocks(stream, chunk_rows):
@@ -82,20 +82,6 @@ def read(stream: Stream, layout: Layout, chunk_rows: int) -> Iterator[Block]:
         lines, malformed = scan(data, number)
         rows, numbers = _decoded(lines, columns.decode, malformed)
         yield _block(rows, numbers, malformed, columns, stream.origin)
-
-
-def _head(head: bytes) -> dict[str, Any]:
-    """Every key of the head's objects, in the order in which they appear, with its first value that is one."""
-    values: dict[str, Any] = {}
-    for line in head[:HEAD_BYTES].split(b"\n"):
-        try:
-            found = msgspec.json.decode(line, type=dict[str, Any])
-        except _BROKEN:
-            continue
-        for name, value in found.items():
-            if values.get(name) is None:
-                values[name] = value
-    return values
 
 
 def _decoded(lines: Lines, decode: Callable[[bytes], Any], malformed: Malformed) -> tuple[list[Any], Numbers]:

@@ -70,7 +70,7 @@ class Uniform:
         done = 0
         for piece, lines in _pieces(data, feeds):
             cells = self._cells(piece, lines)
-            if cells is None and self._learn(_values(piece)):
+            if cells is None and self._learn(first_values(piece)):
                 cells = self._cells(piece, lines)
             if cells is None:
                 return None
@@ -155,8 +155,8 @@ def _nullable(kind: Any) -> Any:
     return kind if kind is msgspec.Raw else kind | None  # raw JSON may be null as it is
 
 
-def _values(piece: bytes) -> dict[str, Any]:
-    """Every key in the lines of ``piece``, with its first value that is one."""
+def first_values(piece: bytes) -> dict[str, Any]:
+    """Every key of the objects in the lines of ``piece``, in order of appearance, with its first value that is one."""
     values: dict[str, Any] = {}
     for line in piece.split(b"\n"):
         try:
