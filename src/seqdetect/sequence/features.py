@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqdetect.events import MICROSECONDS
+from seqdetect.sequence.runs import distinct_values, starts
 
 Columns = dict[str, NDArray[Any]]
 """The fields of request records, each contiguous."""
@@ -137,8 +138,8 @@ class Featurizer:
         columns = {name: np.ascontiguousarray(batch[name]) for name in batch.dtype.names or ()}
         user = columns["user"]
         tick = (columns["time"] // self.tick + 1) * self.tick
-        first_of_user = _starts(user)
-        start = np.flatnonzero(first_of_user | _starts(tick))
+        first_of_user = starts(user)
+        start = np.flatnonzero(first_of_user | starts(tick))
         gaps, known = self._gaps(columns, first_of_user)
         repeats = self._repeats(columns, first_of_user)
         features = self._columns(columns, start, gaps, known, repeats)
@@ -211,7 +212,7 @@ class Featurizer:
     ) -> None:
         before = np.empty(len(tick), np.int64)
         before[1:] = tick[:-1]
-        first = _starts(user)
+        first = starts(user)
         before[first] = self.facts.last_tick[user[first]]
         elapsed = np.where(before > 0, (tick - before) / MICROSECONDS, 0.0)
         out[:, INDEX["elapsed"]] = np.minimum(elapsed, GAP_CAP_S)
@@ -226,7 +227,7 @@ class Featurizer:
         if not value.any():
             return np.zeros(len(start), np.int64), np.zeros(len(start), np.int64)
         row = np.repeat(np.arange(len(start)), np.diff(np.append(start, len(value))))
-        return _distinct_values(value, row, start), self._new_values(batch, value, row, start, sketch)
+        return distinct_values(value, row, start), self._new_values(batch, value, row, start, sketch)
 
     def _new_values(
         self,
@@ -248,25 +249,18 @@ class Featurizer:
         fresh = fresh[np.unique(pair, return_index=True)[1]]
         # to a user without a history everything is new, which says nothing
         begin = batch["user"][start]
-        debut = _starts(begin) & (self.facts.last_time[begin] == 0)
+        debut = starts(begin) & (self.facts.last_time[begin] == 0)
         np.add.at(new, row[fresh[~debut[row[fresh]]]], 1)
         np.bitwise_or.at(sketch, (batch["user"][fresh], word[fresh]), mask[fresh])
         return new
 
     def _remember(self, batch: Columns, tick: NDArray[np.int64]) -> None:
-        last = np.flatnonzero(np.append(_starts(batch["user"])[1:], True))
+        last = np.flatnonzero(np.append(starts(batch["user"])[1:], True))
         user = batch["user"][last]
         self.facts.last_time[user] = batch["time"][last]
         self.facts.last_tick[user] = tick[last]
         self.facts.last_size[user, 0] = batch["prompt"][last] + 1
         self.facts.last_size[user, 1] = batch["completion"][last] + 1
-
-
-def _starts(values: NDArray[np.int64] | NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Where a run of equal values starts."""
-    first = np.ones(len(values), bool)
-    first[1:] = values[1:] != values[:-1]
-    return first
 
 
 def _shifted(
@@ -277,22 +271,6 @@ def _shifted(
     out[1:] = values[:-1]
     out[first] = before
     return out
-
-
-def _distinct_values(
-    value: NDArray[np.uint64], row: NDArray[np.int64], start: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """How many different values other than 0 each row has; most rows have one, and only the others are sorted."""
-    distinct = np.minimum(np.add.reduceat(np.asarray(value != 0, np.int64), start), 1)
-    other = value != value[start][row]
-    if other.any():
-        mixed = np.logical_or.reduceat(other, start)
-        some = np.flatnonzero(mixed[row] & (value != 0))
-        order = np.lexsort((value[some], row[some]))
-        rows, values = row[some][order], value[some][order]
-        changes = _starts(rows) | _starts(values.view(np.int64))
-        distinct[mixed] = np.bincount(rows[changes], minlength=len(start))[mixed]
-    return distinct
 
 
 def _fixed_log1p(values: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.int64]:
