@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: demo test mlflow environment
+.PHONY: demo test mlflow environment programs
 environment: $(READY)
 
 # torch first and by its exact version, so that the CPU build is taken where one is offered.
@@ -24,6 +24,11 @@ test: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Debian's builds of the programs that some tests run against; without them those tests are skipped and say so.
+programs:
+	apt-get update -qq
+	apt-get install -qq -y --no-install-recommends prometheus prometheus-alertmanager influxdb influxdb-client nginx-light chromium
 
 mlflow: $(READY)
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlruns.db --host 127.0.0.1 --port 5000 --workers 1

@@ -17,6 +17,7 @@ from seqdetect.score.kind import UNKNOWN, named
 from seqdetect.score.stepper import Outputs, Stepper
 from seqdetect.sequence.features import NAMES
 from seqdetect.sequence.population import NAMES as POPULATION
+from seqdetect.sequence.requests import REQUEST
 from seqdetect.sequence.stream import History, Stream, fill, reserved
 
 AT_ONCE: Final = 1024
@@ -45,6 +46,8 @@ class Scored:
     """For the same rows: what the step is taken for, "unknown" where the bundle cannot tell."""
     forgotten: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     """By the end of a tick (microseconds): rows of the key table whose users are forgotten after it."""
+    requests: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, REQUEST))
+    """The ``REQUEST`` records that the steps were made of."""
 
     def __len__(self) -> int:
         return len(self.tick)
@@ -100,7 +103,16 @@ class Judge:
                 self.stepper.forget(history.forgotten[place])
         forgotten = {int(history.ticks[place]): gone for place, gone in history.forgotten.items()}
         return Scored(
-            steps.user, names, steps.tick, score, self._level(score), steps.tokens, causes, kind, forgotten
+            steps.user,
+            names,
+            steps.tick,
+            score,
+            self._level(score),
+            steps.tokens,
+            causes,
+            kind,
+            forgotten,
+            history.requests,
         )
 
     def _kinds(self, outputs: Outputs) -> list[str]:

@@ -28,6 +28,8 @@ class History:
     """[T, P]"""
     forgotten: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     """Rows of the key table whose users are forgotten after the tick of that place in ``ticks``."""
+    requests: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, REQUEST))
+    """``REQUEST`` records that the steps were made of, by tick where users were forgotten, then user, then time."""
 
     def until(self, time: int) -> History:
         """The part whose ticks end at or before ``time`` (microseconds)."""
@@ -36,7 +38,12 @@ class History:
             np.searchsorted(self.ticks, time, "right"),
         )
         steps = Steps(*(getattr(self.steps, n)[:rows] for n in ("tick", "user", "features", "tokens")))
-        return History(steps, self.ticks[:ticks], self.population[:ticks])
+        return History(
+            steps,
+            self.ticks[:ticks],
+            self.population[:ticks],
+            requests=self.requests[self.requests["time"] < time],
+        )
 
     @classmethod
     def joined(cls, parts: list[History]) -> History:
@@ -51,7 +58,7 @@ class History:
         ticks, population = (
             np.concatenate([getattr(p, name) for p in parts]) for name in ("ticks", "population")
         )
-        return cls(steps, ticks, population, forgotten)
+        return cls(steps, ticks, population, forgotten, np.concatenate([part.requests for part in parts]))
 
     def each_tick(self) -> list[tuple[slice, NDArray[np.float32]]]:
         """Row range and population vector of every tick, in order."""
@@ -138,7 +145,7 @@ class Stream:
         for i, number in enumerate(numbers.tolist()):
             vectors[i] = self.population.before(number)
             self.population.add(number, counts[i])
-        return History(steps, (numbers + 1) * tick, vectors)
+        return History(steps, (numbers + 1) * tick, vectors, requests=batch)
 
     def _may_overflow(self, batch: NDArray[np.void]) -> bool:
         """Whether ``batch`` could lead to more users than are remembered; then each tick must be looked at."""
