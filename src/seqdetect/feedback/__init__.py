@@ -1,0 +1,1 @@
+"""From what people say of alerts to the next training: verdicts, labels, and who is to be champion."""
