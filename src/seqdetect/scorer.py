@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from seqdetect.alert.lifecycle import AlertBook, Prices
+from seqdetect.alert.policy import Policy
 from seqdetect.bundle.load import Bundle
 from seqdetect.events import OPTIONAL, Tally
 from seqdetect.lane import Head, Lane
@@ -43,6 +44,8 @@ class Model:
     """By tier, in place of the bundle's own."""
     prices: Prices | None = None
     runbooks: str | None = None
+    policy: Policy = field(default_factory=Policy)
+    """How its alerts are kept."""
     shadow: bool = False
     """Its alerts carry ``"shadow": true``; they are for comparing, and go to no person."""
 
@@ -78,6 +81,10 @@ class Scorer:
     def flush(self) -> list[dict[str, Any]]:
         """Complete every open tick, at the end of the input."""
         return [change for lane in self.lanes for change in self._told(lane, lane.flush())]
+
+    def standing(self) -> list[dict[str, Any]]:
+        """Every alert that is open now, muted ones included, as a change ``update``."""
+        return [change for lane in self.lanes for head in lane.heads for change in head.book.standing()]
 
     def save(self, path: str | Path, position: Any = None) -> int:
         """Put the whole memory into one file, with ``position`` (JSON-able) in the input; its bytes."""
@@ -183,6 +190,7 @@ class Scorer:
             model.prices,
             judge.thresholds,
             model.runbooks,
+            policy=model.policy,
             labels={"model": model.name, "key": model.key, "shadow": model.shadow},
             scope="/".join(part for part in scope if part),
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from typing import Any
 
+from seqdetect.alert.impact import NO_IMPACT, Impact
 from seqdetect.score.attribution import Cause
 from seqdetect.score.engine import LEVELS, Scored
 from seqdetect.score.kind import UNKNOWN
@@ -28,6 +30,17 @@ class Alert:
     users: int = 1
     into: str | None = None
     """The alert that took this one over, where one did."""
+    tier: str = LEVELS[1]
+    """What the score alone says of the severity."""
+    impact: Impact = NO_IMPACT
+    teams: tuple[str, ...] = ()
+    muted: bool = False
+    """The day's alerts were used up when it opened."""
+    reopened: int = 0
+    triage: dict[str, Any] | None = None
+    """Campaign or attack, with the evidence; for population alerts."""
+    left_out: int | None = None
+    """For the overflow alert: how many alerts were muted."""
 
 
 def named(user: str, start: int) -> str:
@@ -55,6 +68,7 @@ def begun(scored: Scored, row: int, tick_us: int) -> Alert:
         tuple(scored.causes[row]),
         prompt,
         completion,
+        tier=LEVELS[scored.level[row]],
     )
 
 
@@ -65,6 +79,7 @@ def joined(alert: Alert, later: Alert) -> Alert:
         alert,
         last=max(alert.last, later.last),
         severity=max(alert.severity, later.severity, key=LEVELS.index),
+        tier=max(alert.tier, later.tier, key=LEVELS.index),
         kind=later.kind if worse else alert.kind,
         score=max(later.score, alert.score),
         causes=later.causes if worse else alert.causes,

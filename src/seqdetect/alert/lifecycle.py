@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from typing import Any, Final
 from urllib.parse import quote
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqdetect.alert.alert import Alert, begun, joined, scoped
+from seqdetect.alert.policy import Policy
 from seqdetect.alert.population import TOGETHER_S, Active, Surge, least
 from seqdetect.bundle.schema import Metadata
 from seqdetect.events import MICROSECONDS, iso
@@ -45,6 +46,7 @@ class AlertBook:
     """Thresholds in force where they are not the bundle's own; the budget of such an alert is not stated."""
     runbooks: str | None = None
     """Address that a kind is appended to, for example a wiki's folder of runbooks."""
+    policy: Policy = field(default_factory=Policy)
     labels: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of every change: which model found it, on which key, whether in the shadow of another."""
     scope: str = ""
@@ -83,7 +85,7 @@ class AlertBook:
             return changes
         self.surge.settle(now, active)
         news = self.surge.news()
-        return [self._payload(self.surge.alert, news), *changes] if news else changes
+        return [self._payload(self.surge.alert, news, now), *changes] if news else changes
 
     def _gather(self, steps: list[Alert], active: int) -> list[dict[str, Any]]:
         """Raise a population alert where many begin together, and resolve into it what is open of it."""
@@ -98,7 +100,7 @@ class AlertBook:
             if surge.takes(alert):
                 surge.add(self.open.pop(alert.user_id))
                 over = replace(alert, end=alert.last, into=surge.alert.alert_id)
-                changes.append(self._payload(over, "resolve"))
+                changes.append(self._payload(over, "resolve", steps[0].last))
             else:
                 surge.leave(alert.user_id)
         return changes
@@ -108,14 +110,14 @@ class AlertBook:
         if before is not None:
             alert = self.open[step.user_id] = joined(before, step)
             changed = (alert.severity, alert.kind) != (before.severity, before.kind)
-            return [self._payload(alert, "update")] if changed else []
+            return [self._payload(alert, "update", step.last)] if changed else []
         if self.surge is not None:
             if self.surge.takes(step):
                 self.surge.add(step)
                 return []
             self.surge.leave(step.user_id)
         self.open[step.user_id] = step
-        return [self._payload(step, "open")]
+        return [self._payload(step, "open", step.last)]
 
     def _resolve_before(self, now: int) -> list[dict[str, Any]]:
         quiet = round(QUIET_S * MICROSECONDS)
@@ -128,22 +130,38 @@ class AlertBook:
         if self.surge is not None and self.surge.broad + quiet < now:
             done.append(self.surge.alert)
             self.surge = None
-        return [self._payload(replace(alert, end=alert.last), "resolve") for alert in done]
+        length = round(self.metadata.tick_s * MICROSECONDS)
+        return [
+            self._payload(
+                replace(alert, end=alert.last), "resolve", ((alert.last + quiet) // length + 1) * length
+            )
+            for alert in done
+        ]
 
-    def _payload(self, alert: Alert, change: str) -> dict[str, Any]:
-        tier = self.metadata.thresholds.get(alert.severity)
-        threshold = self.thresholds.get(alert.severity, None if tier is None else tier.value)
+    def standing(self) -> list[dict[str, Any]]:
+        """Every alert that is open now, muted ones included, as an update."""
+        surge = [] if self.surge is None else [self.surge.alert]
+        return [self._payload(alert, "update", alert.last) for alert in (*surge, *self.open.values())]
+
+    def _payload(self, alert: Alert, change: str, at: int) -> dict[str, Any]:
+        tier = self.metadata.thresholds.get(alert.tier)
+        threshold = self.thresholds.get(alert.tier, None if tier is None else tier.value)
         return {
             "alert_id": scoped(alert.alert_id, self.scope),
             "change": change,
+            "at": iso(at),
             **self.labels,
+            "muted": alert.muted,
             "user_id": alert.user_id,
             "users": alert.users,
             "into": None if alert.into is None else scoped(alert.into, self.scope),
             "start": iso(alert.start),
             "end": None if alert.end is None else iso(alert.end),
+            "reopened": alert.reopened,
             "severity": alert.severity,
+            "tier": alert.tier,
             "kind": alert.kind,
+            "teams": list(alert.teams),
             "score": round(alert.score, 6),
             "threshold": threshold,
             "budget": None if tier is None or threshold != tier.value else tier.budget_per_user_week,
@@ -152,6 +170,9 @@ class AlertBook:
             "cost_usd": None
             if self.prices is None
             else round(self.prices.cost(alert.prompt_tokens, alert.completion_tokens), 6),
+            "impact": asdict(alert.impact),
+            "triage": alert.triage,
+            "left_out": alert.left_out,
             "runbook_url": None
             if self.runbooks is None
             else f"{self.runbooks}/{quote(alert.kind, safe='')}.md",
