@@ -15,7 +15,7 @@ from seqdetect.events import Tally
 from seqdetect.score.attribution import Attribution, Cause
 from seqdetect.score.kind import UNKNOWN, named
 from seqdetect.score.stepper import Outputs, Stepper
-from seqdetect.sequence.features import NAMES
+from seqdetect.sequence.features import INDEX, NAMES
 from seqdetect.sequence.population import NAMES as POPULATION
 from seqdetect.sequence.requests import REQUEST
 from seqdetect.sequence.stream import History, Stream, fill, reserved
@@ -23,6 +23,9 @@ from seqdetect.sequence.stream import History, Stream, fill, reserved
 AT_ONCE: Final = 1024
 """Rows of one graph call: with more, what passes between the graph's nodes no longer fits the processor's cache."""
 LEVELS: Final = ("none", "warning", "critical")
+VOLUME: Final = ("requests", "prompt_tokens", "completion_tokens")
+"""Features that are kept of every step, beside what was expected of them: how much a user does."""
+_VOLUME: Final = [INDEX[name] for name in VOLUME]
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,10 @@ class Scored:
     """By the end of a tick (microseconds): rows of the key table whose users are forgotten after it."""
     requests: NDArray[np.void] = field(default_factory=lambda: np.zeros(0, REQUEST))
     """The ``REQUEST`` records that the steps were made of."""
+    volume: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, len(VOLUME)), np.float32))
+    """[n, 3] the features ``VOLUME``, log(1 + count)."""
+    expected: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, len(VOLUME)), np.float32))
+    """[n, 3] the same as the bundle expected them."""
 
     def __len__(self) -> int:
         return len(self.tick)
@@ -83,6 +90,7 @@ class Judge:
         steps = history.steps
         features = fill(steps.features, self.neutral, self.observed)
         score = np.zeros(len(steps), np.float32)
+        expected = np.zeros((len(steps), len(VOLUME)), np.float32)
         causes: dict[int, list[Cause]] = {}
         kind: dict[int, str] = {}
         lowest = min(self.thresholds.values(), default=np.inf)
@@ -92,6 +100,7 @@ class Judge:
             out = self.stepper.run(features[rows], population, before)
             self.stepper.put(users, out["state"])
             score[rows] = out["score"][:, 0]
+            expected[rows] = out["expected"][:, _VOLUME]
             hot = np.flatnonzero(score[rows] >= lowest)
             if len(hot):
                 at = hot + rows.start
@@ -113,6 +122,8 @@ class Judge:
             kind,
             forgotten,
             history.requests,
+            features[:, _VOLUME],
+            expected,
         )
 
     def _kinds(self, outputs: Outputs) -> list[str]:
