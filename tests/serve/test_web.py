@@ -17,7 +17,15 @@ from seqdetect.serve.metrics import Metrics
 from .running import Service, calm, event, lines, until
 
 UNITS = ("_total", "_seconds", "_bytes", "_info", "_bucket", "_count", "_sum")
-BARE = {"alerts_open", "users_tracked", "events_pending", "queue_events", "kafka_lag_events"}
+BARE = {
+    "alert_budget_per_user_week",
+    "alerts_open",
+    "events_pending",
+    "kafka_lag_events",
+    "queue_events",
+    "users_active",
+    "users_tracked",
+}
 """Gauges that count things: their unit is their name."""
 
 
@@ -45,9 +53,10 @@ def test_the_figures_say_what_happened(tmp_path, source):
         until(lambda: service.figure("seqdetect_checkpoint_bytes"), "a checkpoint")
         until(lambda: service.figure("seqdetect_events_late_total"), "the figures of the scorer")
         text = service.request("GET", "/metrics")[1]
+        top = service.request("GET", "/metrics/top")[1]
         assert service.stop() == 0
-    assert not re.search("secret-user|late-user|calm-", text)
-    found = samples(text)
+    assert not re.search("secret-user|late-user|calm-", text + top)
+    found = samples(text + top)
 
     def told(name: str, **labels: str) -> float:
         return found[f"seqdetect_{name}", frozenset(labels.items())]
@@ -58,6 +67,12 @@ def test_the_figures_say_what_happened(tmp_path, source):
     assert told("events_late_total") == 1
     assert told("steps_scored_total", **of) == 21
     assert told("scores_total", level="critical", **of) == 1
+    assert told("score_count", **of) == 21
+    assert told("alerts_reached_total", tier="critical", **of) == 1
+    assert told("alert_budget_per_user_week", tier="critical", **of) == 1
+    assert told("users_active", window="1h", **of) == 21
+    assert told("tokens_total", direction="prompt", llm_model="other") == 42 * 10
+    assert told("top_score", rank="1", **of) > told("top_score", rank="2", **of)
     assert told("scores_total", level="warning", **of) == 0
     assert told("alerts_opened_total", **kind) == told("alerts_open", **kind) == 1
     assert told("users_tracked", **of) >= 21

@@ -93,6 +93,7 @@ class Loop:
             return
         with self.metrics.batch.time():
             self._deliver(lambda: self.scorers.push(batch))
+        self.metrics.taken(batch.table)
         self.scorers.reached(batch)
 
     def _deliver(self, scored: Callable[[], Sequence[dict[str, Any]]]) -> None:

@@ -5,23 +5,29 @@ from __future__ import annotations
 import platform
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
 import prometheus_client as prometheus
+import pyarrow as pa
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 
 from seqdetect.events import MICROSECONDS, Tally
+from seqdetect.score.engine import Scored
 from seqdetect.scorer import Model, Scorer
+from seqdetect.serve.alerted import Alerted
+from seqdetect.serve.judged import Judged
+from seqdetect.serve.spread import Spread
+from seqdetect.serve.top import Top
+from seqdetect.serve.usage import OTHER, Priced, Usage
 
 _FAST_S: Final = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
-# An alert cannot be out before its tick is complete, which takes the lateness (10 s) and the next event.
-_ALERT_S: Final = (5, 10, 11, 12, 13, 15, 20, 30, 60, 120, 300, 900, 3600)
 LONE: Final = "input"
 """What the one part of a source with one part is called where a name is needed."""
 _KIND: Final = ("model", "severity", "kind")
+_WINDOWS: Final = {"1h": 3600, "1d": 86_400, "7d": 604_800}
+"""Seconds of event time that users count as active for."""
 
 
 class Metrics:
@@ -32,7 +38,6 @@ class Metrics:
         prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]
         prometheus.ProcessCollector(registry=self.registry)
         self._seen: dict[tuple[str, ...], float] = {}
-        self._ticks_s: dict[str, float] = {}
         self._saved_at = time.monotonic()
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
 
@@ -41,21 +46,25 @@ class Metrics:
         self._late = counter("events_late", "Events that came after their tick was complete; not scored")
         self._steps = counter("steps_scored", "Steps scored: users active in a tick", "model")
         self._levels = counter("scores", "Scores at a level", "model", "level")
-        self._opened = counter("alerts_opened", "Alerts opened", *_KIND)
+        self._spread = Spread()
+        self.registry.register(self._spread)
+        self.top = Top()
+        self._alerted = Alerted(self.registry)
+        self._usage = Usage(
+            counter("tokens", "Tokens of the events taken in", "direction", "llm_model"),
+            counter("cost_usd", "Their cost at the configured prices", "llm_model"),
+        )
         self._open = gauge("alerts_open", "Alerts open now", *_KIND)
         self._users = gauge("users_tracked", "Users remembered", "model")
+        self._active = gauge(
+            "users_active", "Users who sent something in so much event time", "model", "window"
+        )
         self._evicted = counter("users_evicted", "Users forgotten to keep within limits.max_users", "model")
         self._state = gauge("state_bytes", "Memory of the users' state rows", "model")
         self._pending = gauge("events_pending", "Events whose tick is not complete", "model")
         self._watermark = gauge("watermark_timestamp_seconds", "Up to here every tick is complete", "part")
         self._lag = gauge("watermark_lag_seconds", "Wall clock minus watermark", "part")
         self.batch = histogram("batch_seconds", "Time to score a batch and deliver its alerts", _FAST_S)
-        self._to_alert = histogram(
-            "event_to_alert_seconds",
-            "From the end of an alert's first tick until its delivery",
-            _ALERT_S,
-            "model",
-        )
         self._saved_age = gauge("checkpoint_age_seconds", "Since the last checkpoint, or the start")
         self._saved_age.set_function(lambda: time.monotonic() - self._saved_at)
         self._saved_s = gauge("checkpoint_seconds", "Time that the last checkpoint took")
@@ -90,22 +99,30 @@ class Metrics:
         """The bundles now at work; ``digests`` are their files' SHA-256 by model."""
         self._bundles.clear()
         self.forget_gauges()
+        self._alerted.models(models)
+        self._usage.price(_prices(models))
+        self.top.keep({model.name for model in models})
         for model in models:
             meta = model.bundle.metadata
-            self._ticks_s[model.name] = meta.tick_s
             shadow = str(model.shadow).lower()
             self._bundles.labels(model.name, model.key, meta.version, digests[model.name][:12], shadow).set(1)
 
     def alerts(self, changes: Iterable[Mapping[str, Any]]) -> None:
         """Changes that every sink has taken."""
-        now = time.time()
-        for change in changes:
-            if change["change"] != "open":
-                continue
-            model = change["model"]
-            self._opened.labels(model, change["severity"], change["kind"]).inc()
-            begun = datetime.fromisoformat(change["start"]).timestamp()
-            self._to_alert.labels(model).observe(max(0.0, now - begun - self._ticks_s[model]))
+        self._alerted.add(changes)
+
+    def taken(self, events: pa.Table) -> None:
+        """Events that were taken in."""
+        self._usage.add(events)
+
+    def scored(self, part: str, model: str, scored: Scored) -> None:
+        """Steps that ``model`` has scored."""
+        self._spread.add(model, scored.score)
+        self.top.add(part, model, scored)
+
+    def follow_verdicts(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        """Show how many alerts count as what; ``counts`` is asked at each scrape."""
+        self.registry.register(Judged(counts))
 
     def saved(self, seconds: float, size: int) -> None:
         """A checkpoint is written."""
@@ -129,7 +146,15 @@ class Metrics:
 
     def forget_gauges(self) -> None:
         """Drop what models and parts that are gone have left; ``refresh`` sets the rest again."""
-        for gauge in (self._open, self._users, self._state, self._pending, self._watermark, self._lag):
+        for gauge in (
+            self._open,
+            self._users,
+            self._active,
+            self._state,
+            self._pending,
+            self._watermark,
+            self._lag,
+        ):
             gauge.clear()
 
     def begin_part(self, part: str, scorer: Scorer) -> None:
@@ -137,10 +162,12 @@ class Metrics:
         for model, told in scorer.stats().items():
             for what in ("steps", "evicted", "warning", "critical"):
                 self._seen[part, model, what] = told[what]
+        self._alerted.resume(scorer.standing())
 
     def forget_part(self, part: str) -> None:
         """The part is somebody else's now; what it has counted stays counted."""
         self._seen = {key: value for key, value in self._seen.items() if key[0] != part}
+        self.top.forget_part(part)
         self.forget_gauges()
         self._kafka.clear()
 
@@ -157,6 +184,11 @@ class Metrics:
                 for what in ("users", "state_bytes", "pending"):
                     held[what, model] += told[what]
             self._time(part, scorer)
+            held.update(_active(scorer))
+        for window in _WINDOWS:
+            for (what, model), users in held.items():
+                if what == window:
+                    self._active.labels(model, window).set(users)
         for gauge, what in ((self._users, "users"), (self._state, "state_bytes"), (self._pending, "pending")):
             for (name, model), value in held.items():
                 if name == what:
@@ -207,3 +239,23 @@ class Metrics:
 
 def _labels(gauge: Gauge) -> list[dict[str, str]]:
     return [sample.labels for metric in gauge.collect() for sample in metric.samples]
+
+
+def _active(scorer: Scorer) -> Counter[tuple[str, str]]:
+    """By window and model: users with a step in it, up to where every tick is complete."""
+    found: Counter[tuple[str, str]] = Counter()
+    for lane in scorer.lanes:
+        now = lane.stream.clock.closed
+        if now is None:
+            continue
+        last = lane.stream.featurizer.facts.last_tick
+        for window, seconds in _WINDOWS.items():
+            users = int((last > max(0, now - seconds * MICROSECONDS)).sum())
+            found.update({(window, head.name): users for head in lane.heads})
+    return found
+
+
+def _prices(models: Sequence[Model]) -> dict[str, Priced]:
+    """What traffic costs, by LLM model: as the first model has it that has prices."""
+    first = next((model.prices for model in models if model.prices is not None), None)
+    return {} if first is None else {OTHER: first}

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,8 @@ class Scorers:
         return str(start)
 
     def _made(self, part: str) -> Scorer:
-        return Scorer(self._models, self._tally, max_users=self._max_users, scope=part)
+        write = partial(self._metrics.scored, part)
+        return Scorer(self._models, self._tally, max_users=self._max_users, scope=part, write=write)
 
     def _save(self, part: str) -> None:
         if part not in self._unsaved:

@@ -19,10 +19,13 @@ from seqdetect.source.live.server import Server
 
 
 def routes(metrics: Metrics, health: Health) -> list[Route]:
-    """The three; they ask for no token and say nothing about users."""
+    """These ask for no token and name no user."""
 
     async def tell_metrics(request: Request) -> Response:
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+    async def tell_top(request: Request) -> Response:
+        return Response(metrics.top.text(), media_type=CONTENT_TYPE_LATEST)
 
     async def tell_alive(request: Request) -> Response:
         return _answer(*health.alive())
@@ -30,7 +33,12 @@ def routes(metrics: Metrics, health: Health) -> list[Route]:
     async def tell_ready(request: Request) -> Response:
         return _answer(*health.ready())
 
-    return [Route("/metrics", tell_metrics), Route("/healthz", tell_alive), Route("/readyz", tell_ready)]
+    return [
+        Route("/metrics", tell_metrics),
+        Route("/metrics/top", tell_top),
+        Route("/healthz", tell_alive),
+        Route("/readyz", tell_ready),
+    ]
 
 
 @contextmanager
