@@ -284,7 +284,7 @@ def damage(options: argparse.Namespace, events: list[str], folder: Path, expecte
         "empty": b"",
         "foreign": Path(__file__).read_bytes(),
         "one bit flipped": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
-        "version 1": whole.replace(b"checkpoint 2\n", b"checkpoint 1\n", 1),
+        "version 1": whole.replace(b"checkpoint 3\n", b"checkpoint 1\n", 1),
     }
     kept = folder / "kept"
     shutil.rmtree(kept, ignore_errors=True)

@@ -47,3 +47,14 @@ def test_what_cannot_be_taken_up_is_refused(tmp_path):
     checkpoint.write(tmp_path / "c", {"a": 1}, {})
     with pytest.raises(ValueError, match="c holds something else than this version writes: KeyError"):
         checkpoint.latest(tmp_path / "c", lambda document, _: document["b"])
+
+
+def test_version_2_is_read_and_version_1_refused(tmp_path):
+    checkpoint.write(tmp_path / "c", {"a": 1}, {"x": np.arange(3)})
+    whole = (tmp_path / "c").read_bytes()[: -hashlib.sha256().digest_size]
+    for version in (1, 2):
+        body = whole.replace(b"checkpoint 3\n", b"checkpoint %d\n" % version, 1)
+        (tmp_path / f"{version}").write_bytes(body + hashlib.sha256(body).digest())
+    assert checkpoint.read(tmp_path / "2")[0] == {"a": 1}
+    with pytest.raises(ValueError, match="not a seqdetect checkpoint of version 2 or 3"):
+        checkpoint.read(tmp_path / "1")

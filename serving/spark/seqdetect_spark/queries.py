@@ -119,7 +119,12 @@ def start_steps(job: Job, lines: DataFrame, trigger: Trigger) -> StreamingQuery:
         featuring.Featuring(job.tick_us), featuring.STEPS, "Append", "EventTime"
     )
     writer = steps.writeStream.foreachBatch(population.Lagged(job.folder, job.tick_us))
-    fixed = {"tick_us": job.tick_us, "key": job.meta.key, "groups": job.groups}
+    fixed = {
+        "tick_us": job.tick_us,
+        "key": job.meta.key,
+        "groups": job.groups,
+        "request": list(packs.REQUEST.names or ()),  # open events lie in the state as these records
+    }
     return _started(lines.sparkSession, job, writer, "steps", trigger, fixed)
 
 

@@ -26,7 +26,9 @@ from seqdetect.durable import sync_folder
 
 log = logging.getLogger(__name__)
 Arrays = dict[str, NDArray[Any]]
-MAGIC: Final = b"seqdetect-checkpoint 2\n"
+MAGIC: Final = b"seqdetect-checkpoint 3\n"
+READABLE: Final = (b"seqdetect-checkpoint 2\n", MAGIC)
+"""What a file may begin with: version 2 knew fewer fields of requests and had no crowd, which begins anew."""
 _PIECE: Final = 1 << 22
 _DIGEST_BYTES: Final = 32
 
@@ -68,8 +70,8 @@ def read(path: str | Path) -> tuple[dict[str, Any], Arrays]:
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}")
     with open(path, "rb") as file:
-        if file.read(len(MAGIC)) != MAGIC:
-            raise ValueError(f"{path} is not a seqdetect checkpoint of version 2")
+        if file.read(len(MAGIC)) not in READABLE:
+            raise ValueError(f"{path} is not a seqdetect checkpoint of version 2 or 3")
         _check(file, path)
         file.seek(len(MAGIC))
         with _understood(path):

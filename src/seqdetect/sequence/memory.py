@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from seqdetect.sequence.requests import Keys
+from seqdetect.sequence.requests import Keys, widened
 from seqdetect.sequence.stream import Stream
 
 _DOCUMENT = ("latest", "run", "lead")
@@ -49,7 +49,7 @@ def recall(stream: Stream, document: Mapping[str, Any], arrays: Mapping[str, NDA
     stream.evicted = document["evicted"]
     for name in _DOCUMENT:
         setattr(stream.clock, name, document[name])
-    stream.clock.held, stream.pending = arrays["held"], arrays["pending"]
+    stream.clock.held, stream.pending = widened(arrays["held"]), widened(arrays["pending"])
     stream.duplicates.ids, stream.duplicates.times = arrays["duplicate_ids"], arrays["duplicate_times"]
     stream.population.ring, stream.population.ticks = arrays["population_ring"], arrays["population_ticks"]
     facts, users = stream.featurizer.facts, len(stream.keys)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import socket
+import zlib
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import numpy as np
@@ -18,21 +20,28 @@ REQUEST = np.dtype(
         ("completion", "<i8"),  # tokens
         ("address", "<u8"),  # hash, 0 where unknown
         ("model", "<u8"),  # hash, 0 where unknown
-        ("error", "i1"),  # 1 for a status of 400 and above, 0 below, -1 where unknown
+        ("error", "i1"),  # 2 for a status of 500 and above, 1 from 400 on, 0 below, -1 where unknown
         ("latency", "<f8"),  # milliseconds, NaN where unknown
         ("event_id", "<u8"),  # hash of id and user, 0 where unknown
+        ("network", "<u2"),  # hash of the address's network, 0 where unknown
+        ("agent", "<u2"),  # hash of the user agent, 0 where unknown
+        ("endpoint", "<u2"),  # hash, 0 where unknown
     ]
 )
-"""One request. Strings are 64-bit hashes: the engine only ever asks whether two are equal."""
+"""One request. Strings are hashes: the engine only ever asks whether two are equal, or how many differ."""
+SHORT: Final = 65_535
+"""Different 16-bit hashes, 0 left out."""
 
 FIELD_COLUMNS = {
     "client_ip": "address",
     "model": "model",
     "status": "error",
     "latency_ms": "latency",
+    "user_agent": "agent",
+    "endpoint": "endpoint",
     "event_id": "event_id",
 }
-"""Optional event columns and the request field that each fills."""
+"""Optional event columns and the request field that each fills; ``client_ip`` fills ``network`` too."""
 
 
 KNOWN_HASHES: Final = 1 << 20
@@ -48,6 +57,7 @@ class Keys:
         self.free = [row for row, name in enumerate(names) if name is None]
         self._row = {name: row for row, name in enumerate(self.names) if name}
         self.hashes: dict[str, int] = {}
+        self.networks: dict[str, int] = {}
         self._digests: NDArray[np.uint64] = np.zeros(0, np.uint64)
 
     def __len__(self) -> int:
@@ -115,17 +125,28 @@ def requests(table: pa.Table, keys: Keys) -> NDArray[np.void]:
     out["prompt"] = table.column("prompt_tokens").to_numpy()
     out["completion"] = table.column("completion_tokens").to_numpy()
     present = table.column_names
-    for column, name in (("client_ip", "address"), ("model", "model")):
+    if "model" in present:
+        codes, hashes, _ = _hashes(table.column("model"), keys.hashes)
+        out["model"] = hashes[codes]
+    if "client_ip" in present:
+        codes, hashes, addresses = _hashes(table.column("client_ip"), keys.hashes)
+        out["address"] = hashes[codes]
+        out["network"] = _networks(addresses, hashes, keys.networks)[codes]
+    for column, name in (("user_agent", "agent"), ("endpoint", "endpoint")):
         if column in present:
-            out[name] = _hashes(table.column(column), keys.hashes)
+            codes, hashes, _ = _hashes(table.column(column), keys.hashes)
+            out[name] = _short(hashes)[codes]
     if "event_id" in present:
         # each user's apart: an id may be the client's choice, and must not make another's event one that came twice
-        ids = _hashes(table.column("event_id"), {})  # hardly any id is met again: not worth remembering
+        codes, hashes, _ = _hashes(
+            table.column("event_id"), {}
+        )  # hardly any id is met again: not worth remembering
+        ids = hashes[codes]
         if ids.any():
             out["event_id"] = np.where(ids == 0, ids, (ids ^ keys.digests(out["user"])) | np.uint64(1))
     if "status" in present:
         status = table.column("status").cast(pa.int32()).fill_null(-1).to_numpy()
-        out["error"] = np.where(status < 0, -1, status >= 400)
+        out["error"] = np.where(status < 0, -1, (status >= 400).astype(np.int8) + (status >= 500))
     if "latency_ms" in present:
         latency = table.column("latency_ms").to_numpy()
         out["latency"] = np.where(latency >= 0, latency, np.nan)
@@ -174,22 +195,75 @@ def _dictionary(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str]]:
     return whole.indices.fill_null(-1).to_numpy(zero_copy_only=False), whole.dictionary.to_pylist()
 
 
-def _hashes(column: pa.ChunkedArray, known: dict[str, int]) -> NDArray[np.uint64]:
-    """A stable 64-bit hash per value; 0 for null and for the empty string. ``known`` spares hashing twice."""
+def _hashes(
+    column: pa.ChunkedArray, known: dict[str, int]
+) -> tuple[NDArray[np.int64], NDArray[np.uint64], list[str]]:
+    """Place of each row's value, a stable 64-bit hash per place, and the values; the last place is that of null.
+
+    Null and the empty string hash to 0. ``known`` spares hashing twice.
+    """
     codes, values = _dictionary(column)
-    table = np.zeros(len(values) + 1, np.uint64)
+    return codes, np.array(_each(values, known, _digest), np.uint64), values
+
+
+def _each(values: list[str], known: dict[str, int], number: Callable[[str], int]) -> list[int]:
+    """The ``number`` of each of ``values``, and behind them a 0; ``known`` keeps them."""
     if len(known) > KNOWN_HASHES:
         known.clear()
-    for code, value in enumerate(values):
-        if value:
-            found = known.get(value)
-            if found is None:
-                found = known[value] = _digest(value)
-            table[code] = found
-    return table[codes]
+    found = [known.get(value) for value in values]
+    if None in found:
+        for place, value in enumerate(values):
+            if found[place] is None:
+                found[place] = known[value] = number(value) if value else 0
+    return [*found, 0]  # type: ignore[list-item]
 
 
 def _digest(value: str) -> int:
     """64 bits, never 0."""
     digest = hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "little") | 1
+
+
+def _short(hashes: NDArray[np.uint64]) -> NDArray[np.uint16]:
+    """16 bits of each hash, 0 for 0 alone. The lowest bit is always set and tells nothing."""
+    return np.where(hashes == 0, 0, (hashes >> np.uint64(1)) % np.uint64(SHORT) + np.uint64(1)).astype(
+        np.uint16
+    )
+
+
+def _networks(addresses: list[str], hashes: NDArray[np.uint64], known: dict[str, int]) -> NDArray[np.uint16]:
+    """A stable 16-bit hash of each address's network; what is no address has that of its string, from ``hashes``."""
+    networks = np.array(_each(addresses, known, _network), np.uint16)
+    return np.where(networks == 0, _short(hashes), networks)
+
+
+def _network(address: str) -> int:
+    """16 bits of an IPv4 address's /24 or an IPv6 address's /48, 0 for what is no address.
+
+    These are the blocks that a site commonly holds: an IPv6 site gets a /48 (RFC 6177 speaks of /48 to /56), and
+    nothing longer than an IPv4 /24 is routed as a rule.
+    """
+    try:
+        return zlib.crc32(socket.inet_pton(socket.AF_INET, address)[:3]) % SHORT + 1
+    except (OSError, ValueError):
+        pass
+    try:
+        packed = socket.inet_pton(socket.AF_INET6, address)
+    except (OSError, ValueError):
+        return 0
+    block = packed[12:15] if packed.startswith(_MAPPED) else packed[:6]
+    return zlib.crc32(block) % SHORT + 1
+
+
+_MAPPED: Final = bytes(10) + b"\xff\xff"
+"""An IPv4 address written as an IPv6 one begins so (RFC 4291, 2.5.5.2)."""
+
+
+def widened(records: NDArray[np.void]) -> NDArray[np.void]:
+    """Records of an earlier version as ``REQUEST``: a field that they lack is 0, which stands for unknown."""
+    if records.dtype == REQUEST:
+        return records
+    out = np.zeros(len(records), REQUEST)
+    for name in records.dtype.names or ():
+        out[name] = records[name]
+    return out
