@@ -23,6 +23,8 @@ BARE = {
     "events_pending",
     "kafka_lag_events",
     "queue_events",
+    "top_score",
+    "top_tokens_per_second",
     "users_active",
     "users_tracked",
 }

@@ -90,7 +90,7 @@ class _Board:
             self._score[:, gone], self._tokens[:, gone] = -np.inf, 0.0
         spans = (scored.tick - 1) // _SPAN  # a tick's end is the last moment of its span
         cuts = [0, *(np.flatnonzero(np.diff(spans)) + 1).tolist(), len(spans)]
-        tokens = scored.tokens.sum(axis=1)
+        tokens = (scored.tokens[:, 0] + scored.tokens[:, 1]).astype(np.float64)
         for begin, end in pairwise(cuts):
             self._turn(int(spans[begin]))
             user = scored.user[begin:end]
