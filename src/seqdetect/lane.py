@@ -38,7 +38,9 @@ class Head:
 class Lane:
     """One stream, keyed by one column, and its heads. Raises ``ValueError`` where their ticks differ."""
 
-    def __init__(self, key: str, heads: Sequence[Head], tally: Tally, max_users: int | None) -> None:
+    def __init__(
+        self, key: str, heads: Sequence[Head], tally: Tally, max_users: int | None, ahead_s: float
+    ) -> None:
         metas = [head.judge.bundle.metadata for head in heads]
         times = {(meta.tick_s, meta.lateness_s) for meta in metas}
         if len(times) > 1:
@@ -48,7 +50,7 @@ class Lane:
             )
         self.key = key
         self.heads = list(heads)
-        self.stream = Stream(*times.pop(), tally, max_users)
+        self.stream = Stream(*times.pop(), tally, max_users, ahead_s)
 
     def push(self, table: pa.Table) -> Iterator[tuple[Head, Scored]]:
         """Each head's scores of the ticks that the events complete."""

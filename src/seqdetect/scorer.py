@@ -18,6 +18,7 @@ from seqdetect.events import OPTIONAL, Tally
 from seqdetect.lane import Head, Lane
 from seqdetect.score import checkpoint
 from seqdetect.score.engine import LEVELS, Judge, Scored
+from seqdetect.sequence.order import AHEAD_S
 from seqdetect.service import SERVICE
 from seqdetect.sink import Sink
 
@@ -53,7 +54,8 @@ class Model:
 class Scorer:
     """Bundles at work over one stream of events: events in, changes of alerts out.
 
-    Each key has its own sequences, shared by all bundles on it. At most ``max_users`` of a key are remembered.
+    Each key has its own sequences, shared by all bundles on it. At most ``max_users`` of a key are remembered. An
+    event more than ``ahead_s`` seconds ahead of all others waits until others confirm it.
     ``scope`` tells this stream's alerts from those of another part of the same traffic. ``write`` gets the scored
     steps of each model, by its name. Raises ``ValueError`` for models that cannot work together.
     """
@@ -64,11 +66,13 @@ class Scorer:
         tally: Tally,
         *,
         max_users: int | None = None,
+        ahead_s: float = AHEAD_S,
         scope: str = "",
         write: Callable[[str, Scored], None] = lambda name, scored: None,
     ) -> None:
         self.tally = tally
         self.max_users = max_users
+        self.ahead_s = ahead_s
         self.scope = scope
         self.write = write
         self.counts: dict[str, Counter[str]] = {}
@@ -178,7 +182,7 @@ class Scorer:
         for key, own in by_key.items():
             tally = Tally() if lanes else self.tally
             heads = [self._head(model, first=model is own[0]) for model in own]
-            lanes.append(Lane(key, heads, tally, self.max_users))
+            lanes.append(Lane(key, heads, tally, self.max_users, self.ahead_s))
         self.counts = {name: self.counts.get(name, Counter()) for name in names}
         return lanes
 

@@ -197,3 +197,41 @@ def test_without_a_lateness_nothing_is_late(order):
     accepted = np.concatenate((one.push(batch(*times[order])), one.flush()))
     assert len(accepted) == 3
     assert one.closed is None
+
+
+def bounded(ahead_s: float) -> Clock:
+    """A clock at 1002 seconds that believes no event further ahead than that."""
+    one = Clock(10.0, 10.0, Tally(), ahead_s)
+    one.push(batch(*BEGIN))
+    return one
+
+
+def test_a_clock_two_minutes_ahead_makes_nobody_late_within_a_bound_of_one():
+    loose, tight = started(), bounded(60)
+    for second in range(1003, 1200):
+        for one in (loose, tight):
+            one.push(np.concatenate((of_one_user(second + 120), batch(second, second + 0.5))))
+    assert loose.tally.late > 300
+    assert tight.tally.late == 0
+
+
+def test_what_waits_for_tomorrow_does_not_hold_up_traffic_that_comes_back():
+    one = bounded(60)
+    for second in range(50):
+        one.push(np.concatenate((of_one_user(1003 + second + DAY), batch(1003 + second))))
+    assert len(one.held) == 50
+    one.push(batch(1500, 1500.5, 1501))
+    assert one.latest == 1501 * MICROSECONDS
+
+
+def test_what_waits_for_the_same_time_holds_it_up():
+    one = bounded(60)
+    for second in range(5):
+        one.push(np.concatenate((batch(1503 + second), batch(1003 + second))))
+    one.push(batch(1500, 1500.5, 1501))
+    assert one.latest == 1007 * MICROSECONDS
+
+
+def test_a_bound_is_above_zero():
+    with pytest.raises(ValueError, match="ahead_s is 0"):
+        Clock(10.0, 10.0, Tally(), 0)

@@ -11,6 +11,7 @@ import handmade
 from seqdetect.bundle.load import load
 from seqdetect.events import Tally
 from seqdetect.scorer import Model, Scorer
+from seqdetect.serve.config import Limits
 from seqdetect.serve.metrics import Metrics
 from seqdetect.serve.parts import Scorers, Store
 from seqdetect.source.live import Batch
@@ -27,7 +28,7 @@ def models(tmp_path):
 
 
 def scorers(models: list[Model], folder: Path, **store: Any) -> Scorers:
-    return Scorers(models, Store(folder, **store), Tally(), 1000, Metrics())
+    return Scorers(models, Store(folder, **store), Tally(), Limits(max_users=1000), Metrics())
 
 
 def batch(events: list[dict[str, Any]], part: str, position: Any) -> Batch:

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from seqdetect.events import MICROSECONDS, Tally
 from seqdetect.sequence.requests import REQUEST
 
-AHEAD_S: Final = 3600
-"""An event more than this many seconds ahead of all others is held until others confirm it."""
+AHEAD_S: Final = 3600.0
+"""An event more than this many seconds ahead of all others is held until others confirm it, unless another bound is
+chosen: a tighter one believes fewer wrong clocks, and makes sparse traffic wait for confirmation after every silence."""
 CONFIRMATIONS: Final = 3
-"""Arrivals in a row, all far ahead, that move time forward: traffic that fell silent and came back. Each event
-that waits from before, because time went on without it, makes it one more: a clock that is often wrong."""
+"""Arrivals in a row, all far ahead, that move time forward: traffic that fell silent and came back. Each event that
+waits from before at about the same time, because time went on without it, makes it one more: a clock that is often
+wrong."""
 FIRST_CONFIRMATIONS: Final = 10
 """The same at the very beginning, over those that contradict: a wrong start would make all others late."""
 FAR_S: Final = 30 * 86_400
@@ -35,7 +37,10 @@ class Clock:
     so how the stream is cut into batches changes nothing. Without a lateness (infinity) all is accepted.
     """
 
-    def __init__(self, tick_s: float, lateness_s: float, tally: Tally) -> None:
+    def __init__(self, tick_s: float, lateness_s: float, tally: Tally, ahead_s: float = AHEAD_S) -> None:
+        if not 0 < ahead_s <= FAR_S:
+            raise ValueError(f"ahead_s is {ahead_s:g}; it must be above 0 and at most {FAR_S} (30 days)")
+        self.ahead = round(ahead_s * MICROSECONDS)
         self.tick = round(tick_s * MICROSECONDS)
         self.lateness = round(lateness_s * MICROSECONDS) if np.isfinite(lateness_s) else None
         self.latest: int | None = None
@@ -82,7 +87,7 @@ class Clock:
             return self._hold(batch)
         times = batch["time"][:_AT_ONCE]
         reached = np.maximum.accumulate(np.concatenate(([self.latest], times)))
-        far = np.flatnonzero(times - reached[:-1] > AHEAD_S * MICROSECONDS)
+        far = np.flatnonzero(times - reached[:-1] > self.ahead)
         upto = int(far[0]) if len(far) else len(times)
         if upto == 0:
             return self._hold(batch)
@@ -112,7 +117,7 @@ class Clock:
         if believed is None:
             return batch[:0], batch[1:]
         self.latest, self.run, self.lead = believed, 0, 0
-        return self._release(AHEAD_S), batch[1:]
+        return self._release(self.ahead), batch[1:]
 
     def _first_believed(self) -> int | None:
         """Where time begins: at the stretch that enough more events lie in than do not."""
@@ -127,8 +132,11 @@ class Clock:
         within = self.held["time"] - latest <= FAR_S * MICROSECONDS
         begin = len(self.held) - self.run
         row = self.held[begin:][within[begin:]]
-        if len(row) >= _needed(CONFIRMATIONS, row) + int(within[:begin].sum()):
-            return int(row["time"].min())
+        if len(row):
+            target = int(row["time"].min())
+            waiting = int((np.abs(self.held["time"][:begin] - target) <= self.ahead).sum())
+            if len(row) >= _needed(CONFIRMATIONS, row) + waiting:
+                return target
         lead = min(self.lead, len(self.held))
         if lead >= _needed(FAR_CONFIRMATIONS, self.held[-lead:]):
             return self._earliest_plausible(lead)
@@ -142,11 +150,11 @@ class Clock:
         votes = stretch[order >= len(self.held) - newest]
         return int(times[np.searchsorted(stretch, np.bincount(votes).argmax())])
 
-    def _release(self, ahead_s: int) -> NDArray[np.void]:
-        """Held requests at most ``ahead_s`` seconds ahead, in time order."""
+    def _release(self, ahead: int) -> NDArray[np.void]:
+        """Held requests at most ``ahead`` microseconds ahead, in time order."""
         released = self.held[:0]
         while self.latest is not None and len(self.held):
-            near = self.held["time"] - self.latest <= ahead_s * MICROSECONDS
+            near = self.held["time"] - self.latest <= ahead
             if not near.any():
                 break
             released = np.append(released, self._accept(np.sort(self.held[near], order="time")))

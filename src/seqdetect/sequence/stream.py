@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from seqdetect.events import Tally
 from seqdetect.sequence.duplicates import Duplicates
 from seqdetect.sequence.features import FEATURES, Featurizer, Steps
-from seqdetect.sequence.order import Clock
+from seqdetect.sequence.order import AHEAD_S, Clock
 from seqdetect.sequence.population import NAMES, Population, histograms
 from seqdetect.sequence.requests import REQUEST, Keys, ordered, requests
 
@@ -75,13 +75,20 @@ class Stream:
     stream is cut into batches.
     """
 
-    def __init__(self, tick_s: float, lateness_s: float, tally: Tally, max_users: int | None = None) -> None:
+    def __init__(
+        self,
+        tick_s: float,
+        lateness_s: float,
+        tally: Tally,
+        max_users: int | None = None,
+        ahead_s: float = AHEAD_S,
+    ) -> None:
         if max_users is not None and max_users < 1:
             raise ValueError(f"max_users is {max_users}; at least one user must be remembered")
         self.tally = tally
         self.max_users = max_users
         self.keys = Keys()
-        self.clock = Clock(tick_s, lateness_s, tally)
+        self.clock = Clock(tick_s, lateness_s, tally, ahead_s)
         self.duplicates = Duplicates(tally)
         self.featurizer = Featurizer(tick_s, reserved(max_users))
         self.population = Population()

@@ -109,6 +109,7 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     """Bounds on what is held, and patience."""
 
     max_users: Count = 1_000_000
+    ahead_s: Annotated[float, Meta(gt=0, le=30 * 86_400)] = 3600.0
     queue_rows: Count = 500_000
     queue_bytes: Count = 256 << 20
     stop_s: Seconds = 20.0

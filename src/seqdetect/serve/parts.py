@@ -12,6 +12,7 @@ from typing import Any
 
 from seqdetect.events import Tally
 from seqdetect.scorer import Model, Scorer
+from seqdetect.serve.config import Limits
 from seqdetect.serve.logs import say
 from seqdetect.serve.metrics import LONE, Metrics
 from seqdetect.source.live import Batch
@@ -38,14 +39,14 @@ class Scorers:
     """
 
     def __init__(
-        self, models: Sequence[Model], store: Store, tally: Tally, max_users: int, metrics: Metrics
+        self, models: Sequence[Model], store: Store, tally: Tally, limits: Limits, metrics: Metrics
     ) -> None:
         self.by_part: dict[str, Scorer] = {}
         self.commit: Callable[[str, Any], None] = lambda part, position: None
         self._models = list(models)
         self._store = store
         self._tally = tally
-        self._max_users = max_users
+        self._limits = limits
         self._metrics = metrics
         self._reached: dict[str, Any] = {}
         self._unsaved: set[str] = set()
@@ -128,7 +129,14 @@ class Scorers:
 
     def _made(self, part: str) -> Scorer:
         write = partial(self._metrics.scored, part)
-        return Scorer(self._models, self._tally, max_users=self._max_users, scope=part, write=write)
+        return Scorer(
+            self._models,
+            self._tally,
+            max_users=self._limits.max_users,
+            ahead_s=self._limits.ahead_s,
+            scope=part,
+            write=write,
+        )
 
     def _save(self, part: str) -> None:
         if part not in self._unsaved:

@@ -58,7 +58,7 @@ def serve(made: Plan) -> None:
     health, metrics, tally = Health(settings.limits.stall_s), Metrics(), Tally()
     orders = Orders(settings.limits.stop_s, health.move)
     store = Store(settings.checkpoint.folder, settings.checkpoint.start)
-    scorers = Scorers(made.models, store, tally, settings.limits.max_users, metrics)
+    scorers = Scorers(made.models, store, tally, settings.limits, metrics)
     metrics.models(made.models, reload.digests(settings.models, made.bundles))
     reloader = reload.Reload(settings, made.here, made.bundles, scorers, metrics)
     routes = web.routes(metrics, health)
