@@ -78,6 +78,10 @@ class Keys:
             found[i] = self._enter(name) if row is None else row
         return found
 
+    def find(self, name: str) -> int | None:
+        """The row of ``name``, None where it is unknown."""
+        return self._row.get(name)
+
     def _enter(self, name: str) -> int:
         if self.free:
             row = self.free.pop()
