@@ -47,11 +47,20 @@ class Alerted:
         """Tier (place in ``LEVELS``) and muting of each open alert, as counted."""
 
     def models(self, models: Sequence[Model]) -> None:
-        """The models now at work; a threshold of one's own has no budget."""
+        """The models now at work; a threshold of one's own has no budget.
+
+        Counters begin at 0 where their labels are known: what appears with its first alert has not risen for
+        Prometheus.
+        """
         self._budget.clear()
         for model in models:
             meta = model.bundle.metadata
             self._ticks_s[model.name] = meta.tick_s
+            self._reopened.labels(model.name)
+            self._to_alert.labels(model.name)
+            for level in LEVELS[1:]:
+                self._muted.labels(model.name, level)
+                self._reached.labels(model.name, level)
             for tier, threshold in meta.thresholds.items():
                 if model.thresholds.get(tier, threshold.value) == threshold.value:
                     self._budget.labels(model.name, tier).set(threshold.budget_per_user_week)

@@ -74,6 +74,8 @@ class Metrics:
         self.sink_retries = counter("sink_retries", "Deliveries tried again", "output")
         self.sink_changes = counter("sink_changes", "Changes of alerts delivered", "output")
         self.reloads = counter("reloads", "Takeovers of new models: taken, refused or failed", "result")
+        for result in ("taken", "refused", "failed"):
+            self.reloads.labels(result)
         self._answers = counter(
             "http_requests", "Requests that brought events, by status of the answer", "code"
         )
