@@ -100,7 +100,7 @@ class Keys:
             room[: len(self._digests)] = self._digests
             self._digests = room
         for row in np.unique(rows[self._digests[rows] == 0]).tolist():
-            self._digests[row] = _digest(self.names[row])
+            self._digests[row] = digest(self.names[row])
         return self._digests[rows]
 
     def drop(self, rows: list[int]) -> None:
@@ -207,7 +207,7 @@ def _hashes(
     Null and the empty string hash to 0. ``known`` spares hashing twice.
     """
     codes, values = _dictionary(column)
-    return codes, np.array(_each(values, known, _digest), np.uint64), values
+    return codes, np.array(_each(values, known, digest), np.uint64), values
 
 
 def _each(values: list[str], known: dict[str, int], number: Callable[[str], int]) -> list[int]:
@@ -222,10 +222,10 @@ def _each(values: list[str], known: dict[str, int], number: Callable[[str], int]
     return [*found, 0]  # type: ignore[list-item]
 
 
-def _digest(value: str) -> int:
-    """64 bits, never 0."""
-    digest = hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "little") | 1
+def digest(value: str) -> int:
+    """A stable 64-bit hash of a name, never 0."""
+    hashed = hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(hashed, "little") | 1
 
 
 def _short(hashes: NDArray[np.uint64]) -> NDArray[np.uint16]:
