@@ -24,6 +24,7 @@ LOG = logging.getLogger(__name__)
 SINKS: Final = {
     "jsonl": "seqdetect.sink.jsonl.JsonlAppender",
     "kafka": "seqdetect.sink.kafka.KafkaSink",
+    "opsgenie": "seqdetect.sink.opsgenie.OpsgenieSink",
     "pagerduty": "seqdetect.sink.pagerduty.PagerDutySink",
 }
 FIRST_WAIT_S: Final = 0.5
