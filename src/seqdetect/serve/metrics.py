@@ -18,6 +18,7 @@ from seqdetect.score.engine import Scored
 from seqdetect.scorer import Model, Scorer
 from seqdetect.serve.alerted import Alerted
 from seqdetect.serve.judged import Judged
+from seqdetect.serve.spool import Spool
 from seqdetect.serve.spread import Spread
 from seqdetect.serve.top import Top
 from seqdetect.serve.usage import OTHER, Priced, Usage
@@ -73,6 +74,10 @@ class Metrics:
         self.sink_errors = counter("sink_errors", "Deliveries that failed", "output")
         self.sink_retries = counter("sink_retries", "Deliveries tried again", "output")
         self.sink_changes = counter("sink_changes", "Changes of alerts delivered", "output")
+        self.sink_refused = counter("sink_refused", "Changes put aside: refused for ever", "output")
+        self._outbox = gauge("outbox_changes", "Changes of alerts that wait on disk", "output")
+        self._outbox_bytes = gauge("outbox_bytes", "Size of the changes that wait on disk", "output")
+        self._outbox_oldest = gauge("outbox_oldest_seconds", "For how long the first one waits", "output")
         self.reloads = counter("reloads", "Takeovers of new models: taken, refused or failed", "result")
         for result in ("taken", "refused", "failed"):
             self.reloads.labels(result)
@@ -125,6 +130,14 @@ class Metrics:
     def follow_verdicts(self, counts: Callable[[], Mapping[str, int]]) -> None:
         """Show how many alerts count as what; ``counts`` is asked at each scrape."""
         self.registry.register(Judged(counts))
+
+    def queue(self, output: str, spool: Spool) -> None:
+        """A queue that is looked at whenever the figures are asked for."""
+        for counter in (self.sink_errors, self.sink_changes, self.sink_refused):
+            counter.labels(output)
+        self._outbox.labels(output).set_function(lambda: spool.changes)
+        self._outbox_bytes.labels(output).set_function(lambda: spool.bytes)
+        self._outbox_oldest.labels(output).set_function(lambda: spool.oldest_s)
 
     def saved(self, seconds: float, size: int) -> None:
         """A checkpoint is written."""
