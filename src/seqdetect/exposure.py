@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -21,6 +21,8 @@ from seqdetect.attack.inject import Injector
 from seqdetect.calibration.clean import steps_during
 from seqdetect.detector import Examples
 from seqdetect.events import MICROSECONDS, Tally
+from seqdetect.feedback.guard import restrained
+from seqdetect.feedback.labels import hard_negatives
 from seqdetect.incidents import is_benign
 from seqdetect.prepare import Data
 from seqdetect.sequence.stream import history
@@ -53,6 +55,10 @@ class Exposure:
     """Share of the clean hours of a copy that are kept: most are as they were in the original."""
     clean_weight: float = 3.0
     """Weight of a user's clean hour of the original beside one in a copy."""
+    verdict_weight: float = 20.0
+    """Weight of the time of an alert that somebody judged false or benign; ``feedback.guard`` limits their sum."""
+    attack_share: float = 0.1
+    """What all attacks weigh beside all clean time in the head that learns, which that limit goes by."""
 
     def examples(self, data: Data, rows: Callable[[Data], Floats], seed: int) -> Examples:
         """Bags from the labelled data and from all copies. ``rows`` gives a detector's rows [n, D] of a data set."""
@@ -104,6 +110,8 @@ class _Gathered:
     rng: np.random.Generator
     parts: list[Examples] = field(default_factory=list)
     incidents: int = 0
+    judged: tuple[int, pd.DataFrame] | None = None
+    """Which part holds the time of alerts judged false or benign, and the incident row of each of its bags."""
 
     def add(self, data: Data, values: Floats, original: bool) -> None:
         """The bags of one data set, whose rows are ``values``."""
@@ -122,6 +130,12 @@ class _Gathered:
         size = labelled.groupby("incident_id")["kind"].transform("size").to_numpy(np.float64)
         self._bags(data, values, np.flatnonzero(wanted), attack, self.exposure.attack_steps, kind, size**-0.5)
         clean = inside & data.clean
+        told = _judged_rows(data)
+        if original:
+            self._add_judged(data, values, clean, told)
+            clean &= told < 0
+        else:
+            benign[told >= 0] = -1  # once is enough: the limit on what they weigh would not hold
         share, weight = (1.0, self.exposure.clean_weight) if original else (self.exposure.copied_share, 1.0)
         # confounders are new in every copy: all of their hours are kept
         for chosen, part in ((benign >= 0, 1.0), (benign < 0, share)):
@@ -129,6 +143,37 @@ class _Gathered:
             kept = self.rng.permutation(hours)[: round(part * len(hours))]
             rows = np.flatnonzero(clean & chosen & np.isin(hour, kept))
             self._bags(data, values, rows, hour, self.exposure.clean_steps, None, np.array([weight]))
+
+    def _add_judged(
+        self, data: Data, values: Floats, clean: NDArray[np.bool_], told: NDArray[np.int64]
+    ) -> None:
+        """A bag for each alert that was judged false or benign, of its clean steps; ``told`` [n] is its row."""
+        rows = np.flatnonzero(clean & (told >= 0))
+        if not len(rows):
+            return
+        assert data.incidents is not None
+        self.judged = len(self.parts), data.incidents.iloc[np.unique(told[rows])]
+        weight = np.array([self.exposure.verdict_weight])
+        self._bags(data, values, rows, told, self.exposure.clean_steps, None, weight)
+
+    def _restrain(self) -> None:
+        """Keep what alerts judged false weigh within the limit."""
+        if self.judged is None:
+            return
+        place, rows = self.judged
+        clean = sum(part.weight[~part.attack].sum() for part in self.parts)
+        weight: dict[str, float] = {}
+        for part in self.parts:
+            for kind in set(part.kind[part.attack]):
+                weight[kind] = weight.get(kind, 0.0) + float(part.weight[part.kind == kind].sum())
+        unit = self.exposure.attack_share * clean / max(sum(weight.values()), 1e-9)
+        limited = restrained(
+            self.parts[place].weight,
+            rows["alert_kind"].to_numpy(object),
+            rows["author"].to_numpy(object),
+            {kind: unit * one for kind, one in weight.items()},
+        )
+        self.parts[place] = replace(self.parts[place], weight=limited)
 
     def _bags(
         self,
@@ -158,6 +203,7 @@ class _Gathered:
 
     def examples(self) -> Examples:
         """All bags in one."""
+        self._restrain()
         offset = np.cumsum([0, *(len(part.kind) for part in self.parts)])
         return Examples(
             np.concatenate([part.values for part in self.parts]),
@@ -188,3 +234,16 @@ def _incident_rows(data: Data) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     for number, rows in steps_during(steps.user, steps.tick, data.keys.names, data.incidents, data.tick_s):
         (benign if harmless[number] else attack)[rows] = number
     return attack, benign
+
+
+def _judged_rows(data: Data) -> NDArray[np.int64]:
+    """[n] for each step the row of an alert judged false or benign that it lies in; -1 in none."""
+    steps = data.history.steps
+    judged = np.full(len(steps), -1)
+    if data.incidents is None:
+        return judged
+    places = np.flatnonzero(hard_negatives(data.incidents))
+    told = data.incidents.iloc[places]
+    for number, rows in steps_during(steps.user, steps.tick, data.keys.names, told, data.tick_s):
+        judged[rows] = places[number]
+    return judged

@@ -32,6 +32,7 @@ KIND_STEPS: Final = 6
 """Steps of an incident, those of the highest score, that its kind is learned from."""
 LEAST_OF_KIND: Final = 5
 """Incidents of a kind below which it is not learned."""
+UNKNOWN: Final = "unknown"
 
 
 @dataclass
@@ -142,7 +143,8 @@ class IncidentHead:
         assert self.net is not None
         attacks = examples.take(examples.attack)
         names, count = np.unique(attacks.kind.astype(str), return_counts=True)
-        self.kinds = [str(name) for name in names[count >= LEAST_OF_KIND]]
+        # an incident whose kind nobody knows is one to find, but no kind to guess
+        self.kinds = [str(name) for name in names[(count >= LEAST_OF_KIND) & (names != UNKNOWN)]]
         if len(self.kinds) < 2:
             self.kinds = []
             return
