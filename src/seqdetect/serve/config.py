@@ -16,7 +16,7 @@ Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(gt=0)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Share = Annotated[float, Meta(ge=0)]
-FIXED: Final = ("input", "outputs", "checkpoint", "limits", "http", "reload", "log")
+FIXED: Final = ("input", "outputs", "delivery", "checkpoint", "limits", "http", "reload", "log")
 """Sections that only a restart changes."""
 INPUTS: Final = ("stdin", "file", "http", "kafka")
 TIERS: Final = dict.fromkeys(LEVELS[1:])
@@ -105,6 +105,13 @@ class Checkpoint(Struct, frozen=True, forbid_unknown_fields=True):
     start: Path | None = None
 
 
+class Delivery(Struct, frozen=True, forbid_unknown_fields=True):
+    """Queues of outputs on disk, ``outbox`` in the folder of checkpoints where no other is named."""
+
+    folder: Path | None = None
+    max_bytes: Count = 64 << 20
+
+
 class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     """Bounds on what is held, and patience."""
 
@@ -144,6 +151,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     input: Input
     outputs: Annotated[list[dict[str, dict[str, Any]]], Meta(min_length=1)]
     checkpoint: Checkpoint
+    delivery: Delivery = field(default_factory=Delivery)
     limits: Limits = field(default_factory=Limits)
     http: Web = field(default_factory=Web)
     reload: Reload = field(default_factory=Reload)

@@ -40,8 +40,8 @@ class Outputs:
     """An output that cannot take its changes is tried again until it can, and holds up the service meanwhile.
 
     With a queue that happens only where its disk fails or its bound is reached: the far side may be down as long as it
-    likes. ``wait`` sleeps for so many seconds and returns True when trying has to end. ``stop_s`` is how long ``close``
-    gives the queues to run empty.
+    likes. ``wait`` sleeps for so many seconds and returns True when trying has to end. ``stop_s`` is how long ``drain``
+    waits for the queues.
     """
 
     outputs: Sequence[Output]
@@ -71,15 +71,18 @@ class Outputs:
             for output, queued in due:
                 queued.stand([change for change in found if output.wanted(change)])
 
-    def close(self) -> None:
-        """Give the queues time to run empty; what is left stays on disk for the next start. Then close the sinks."""
+    def drain(self) -> None:
+        """Give the queues time to run empty; what is left stays on disk for the next start."""
         queues = [output.sink for output in self.outputs if isinstance(output.sink, Queued)]
         for queued in queues:
             queued.hurry()
         end = time.monotonic() + self.stop_s
         while any(queued.spool.changes for queued in queues) and time.monotonic() < end:
             if self.wait(_LOOK_S):
-                break
+                return
+
+    def close(self) -> None:
+        """End every thread and close every sink."""
         close(self.outputs)
 
     def _deliver(self, output: Output, changes: Sequence[Change]) -> None:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from seqdetect.events import Tally
+from seqdetect.serve.delivery import Outputs
 from seqdetect.serve.health import Health
 from seqdetect.serve.inputs import Input
 from seqdetect.serve.logs import say
 from seqdetect.serve.metrics import Metrics
 from seqdetect.serve.orders import Orders
-from seqdetect.serve.outputs import Outputs
 from seqdetect.serve.parts import Scorers
 from seqdetect.source.live import Batch, Live
 
@@ -61,8 +61,8 @@ class Loop:
     def run(self) -> None:
         """Until the input ends or a signal says stop; what was taken in by then is scored, delivered and saved.
 
-        Raises what the source raises, after saving what was scored, and ``UndeliveredError`` where a sink did not
-        answer in time, without saving: what a source can replay comes again at the next start.
+        Raises what the source raises, after saving what was scored, and ``UndeliveredError`` where an output did not
+        take its changes in time, without saving: what a source can replay comes again at the next start.
         """
         save, refresh = Every(self.save_s), Every(REFRESH_S)
         told = 0
@@ -74,6 +74,7 @@ class Loop:
             self._refresh()
             while not self.orders.stop and not self.live.ended:
                 self._turn(self.live.poll(POLL_S))
+                self.outputs.refresh(self.scorers.standing)
                 self.look()
                 if save():
                     self.scorers.save()
@@ -85,6 +86,8 @@ class Loop:
             self.health.stopping = True
             self.scorers.save()
             self.live.close()
+            if self.health.connected:
+                self.outputs.drain()
             say(LOG, logging.INFO, "stopped", events=self.tally.line())
 
     def _turn(self, batch: Batch | None) -> None:

@@ -57,10 +57,10 @@ def read(here: Document, entries: Sequence[dict[str, dict[str, Any]]]) -> list[C
 
 def opened(chosen: Sequence[Chosen], queues: Queues) -> list[Output]:
     """Open every sink, and its queue where it has one. Raises ``ValueError`` that names the output."""
-    outputs: list[Output] = []
+    outputs: list[Output] = []  # those before one that fails are to be closed
     try:
         for one in chosen:
-            outputs.append(_opened(one, queues))
+            outputs.append(_opened(one, queues))  # noqa: PERF401
     except BaseException:
         close(outputs)
         raise

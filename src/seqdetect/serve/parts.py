@@ -90,6 +90,10 @@ class Scorers:
         self._reached[batch.part] = batch.position
         self._unsaved.add(batch.part)
 
+    def standing(self) -> list[dict[str, Any]]:
+        """Every alert of the parts at hand that is open now, as a change ``update``."""
+        return [change for scorer in self.by_part.values() for change in scorer.standing()]
+
     def flush(self) -> list[dict[str, Any]]:
         """Complete every open tick, at the end of the input."""
         self._unsaved |= set(self.by_part)

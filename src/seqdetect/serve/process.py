@@ -12,6 +12,7 @@ from seqdetect.events import Tally
 from seqdetect.scorer import Model, Scorer
 from seqdetect.serve import config, inputs, logs, models, outputs, reload, web
 from seqdetect.serve.config import Config
+from seqdetect.serve.delivery import Outputs
 from seqdetect.serve.document import Document
 from seqdetect.serve.health import Health
 from seqdetect.serve.inputs import Listening
@@ -19,8 +20,9 @@ from seqdetect.serve.loop import Every, Loop
 from seqdetect.serve.metrics import Metrics
 from seqdetect.serve.models import Bundles
 from seqdetect.serve.orders import Orders
-from seqdetect.serve.outputs import Outputs
+from seqdetect.serve.outputs import Chosen
 from seqdetect.serve.parts import Scorers, Store
+from seqdetect.serve.queued import Queues
 
 LOG = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class Plan:
     here: Document
     bundles: Bundles
     models: list[Model]
+    outputs: list[Chosen]
 
 
 def plan(path: str | Path) -> Plan:
@@ -48,7 +51,7 @@ def plan(path: str | Path) -> Plan:
         Scorer(built, Tally())
     except ValueError as error:
         raise here.error(str(error), "models") from error
-    return Plan(settings, here, bundles, built)
+    return Plan(settings, here, bundles, built, outputs.read(here, settings.outputs))
 
 
 def serve(made: Plan) -> None:
@@ -65,7 +68,8 @@ def serve(made: Plan) -> None:
     source = inputs.build(settings, made.here, made.models, tally, routes)
     orders.listen()
     with ExitStack() as held:
-        sinks = Outputs(outputs.build(made.here, settings.outputs), orders.wait, metrics)
+        opened = outputs.opened(made.outputs, _queues(settings, metrics))
+        sinks = Outputs(opened, orders.wait, metrics, settings.limits.stop_s)
         held.callback(sinks.close)
         server: Listening = source.server or held.enter_context(web.serving(settings.http, routes))
         loop = Loop(source, scorers, sinks, orders, health, metrics, tally, settings.checkpoint.every_s)
@@ -81,6 +85,11 @@ def _run(loop: Loop, health: Health) -> None:
         if not health.connected:
             raise
         raise StoppedError(f"{type(error).__name__}: {error}") from error
+
+
+def _queues(settings: Config, metrics: Metrics) -> Queues:
+    folder = settings.delivery.folder or settings.checkpoint.folder / "outbox"
+    return Queues(folder, settings.delivery.max_bytes, metrics)
 
 
 def _looker(orders: Orders, reloader: reload.Reload, every_s: float) -> Callable[[], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Final
 from seqdetect.serve.backoff import Backoff
 from seqdetect.serve.logs import say
 from seqdetect.serve.metrics import Metrics
-from seqdetect.serve.spool import Spool, Waiting
+from seqdetect.serve.spool import SUFFIX, Spool, Waiting
 from seqdetect.sink import Change, Refreshed, RefusedError, Sink, UnavailableError
 from seqdetect.sink.jsonl import JsonlAppender
 
@@ -191,3 +192,31 @@ class Queued:
         if self._backoff.tries:
             say(LOG, logging.INFO, "sink_back", output=self.name, tries=self._backoff.tries)
             self._backoff.succeeded()
+
+
+@dataclass(frozen=True)
+class Queues:
+    """Where the queues of all outputs are, each in a file named after its output, and how much each may hold."""
+
+    folder: Path
+    max_bytes: int
+    metrics: Metrics
+
+    def queued(self, name: str, sink: Sink) -> Queued:
+        """Raises ``ValueError`` for a queue in use, ``OSError`` where it cannot be opened."""
+        spool = Spool(self.folder / f"{name}{SUFFIX}", self.max_bytes)
+        refused = self.folder / f"{name}.refused.jsonl"
+        return Queued(name, sink, spool, refused, Backoff(random.Random()), self.metrics)
+
+    def tell_unclaimed(self, names: Sequence[str]) -> None:
+        """Say which queues hold changes of outputs that are gone, or are called otherwise now."""
+        for path in sorted(self.folder.glob(f"*{SUFFIX}")):
+            if path.name.removesuffix(SUFFIX) in names:
+                continue
+            try:
+                spool = Spool(path, self.max_bytes)
+            except (OSError, ValueError):
+                continue  # another process's
+            if spool.changes:
+                say(LOG, logging.WARNING, "outbox_unclaimed", file=str(path), changes=spool.changes)
+            spool.close()
