@@ -123,9 +123,9 @@ class Lane:
             # two heads must not write to one state
             head.judge.stepper.restore(old.judge.stepper.state[: old.judge.stepper.users])
             if old.name == head.name or (place not in taken and not old.shadow and not head.shadow):
-                head.book.open, head.book.surge = old.book.open, old.book.surge
+                head.book.take_over(old.book)
                 taken.add(place)
-            head.book.active = old.book.active
+            head.book.know(old.book)
 
     def _match(self, head: Head, others: Sequence[Mapping[str, Any]]) -> int | None:
         """The place among ``others`` of one whose state ``head`` can keep."""

@@ -11,8 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from seqdetect.alert.lifecycle import AlertBook, Prices
+from seqdetect.alert.lifecycle import AlertBook
 from seqdetect.alert.policy import Policy
+from seqdetect.alert.prices import Prices
 from seqdetect.bundle.load import Bundle
 from seqdetect.events import OPTIONAL, Tally
 from seqdetect.lane import Head, Lane

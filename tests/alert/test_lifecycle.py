@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from seqdetect.alert.lifecycle import AlertBook, Prices
+from seqdetect.alert.lifecycle import AlertBook
+from seqdetect.alert.prices import Price, Prices
 from seqdetect.bundle.load import load
 from seqdetect.score.attribution import Cause
 from seqdetect.score.engine import Scored
@@ -36,7 +37,7 @@ def scored(
 
 @pytest.fixture
 def book(bundle_path):
-    return AlertBook(load(bundle_path).metadata, Prices(2.0, 10.0))
+    return AlertBook(load(bundle_path).metadata, Prices(Price(2.0, 10.0)))
 
 
 def test_open_update_resolve(book):
@@ -61,11 +62,12 @@ def test_open_update_resolve(book):
     assert not book.open
 
 
-def test_an_episode_after_a_quiet_time_is_another_alert(book):
+def test_an_episode_after_the_cooldown_is_another_alert(book):
     (first,) = book.push(scored(("a", 1000, 1, 3.0)), None)
-    changes = book.push(scored(("a", 3000, 1, 3.0)), None)
+    changes = book.push(scored(("a", 6000, 1, 3.0)), None)
     assert [change["change"] for change in changes] == ["resolve", "open"]
     assert changes[1]["alert_id"] != first["alert_id"]
+    assert changes[1]["reopened"] == 0
 
 
 def test_the_same_stream_gives_the_same_ids(bundle_path, book):

@@ -1,38 +1,38 @@
-"""The life of an alert: one per user and episode, opened by a step at warning or above; one for all in a surge."""
+"""The life of an alert: one per user and episode, opened by a step at warning or above; one for all in a surge.
+
+An open alert is held open by every step that is not far below the warning threshold, and resolved when none came for
+a while. Who is hot again soon after has the same alert again. An alert is judged at every step that it takes in: by
+the score, by what it means for the business, and by what the day's allowance leaves.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from seqdetect.alert.alert import Alert, begun, joined, scoped
+from seqdetect.alert import route
+from seqdetect.alert.alert import CALM, CRITICAL, EVERYBODY, Alert, begun, joined, opened_again
+from seqdetect.alert.cap import OVERFLOW, Cap
+from seqdetect.alert.cooldown import Cooldown
+from seqdetect.alert.impact import Counts, Traffic, impact
+from seqdetect.alert.payload import Form
 from seqdetect.alert.policy import Policy
 from seqdetect.alert.population import TOGETHER_S, Active, Surge, least
+from seqdetect.alert.prices import Prices
 from seqdetect.bundle.schema import Metadata
-from seqdetect.events import MICROSECONDS, iso
-from seqdetect.score.attribution import Cause
-from seqdetect.score.engine import Scored
+from seqdetect.events import MICROSECONDS
+from seqdetect.score.engine import LEVELS, Scored
+from seqdetect.service import SERVICE
 
-QUIET_S: Final = 600.0
-"""An alert is resolved after this long without a step at warning or above: as long as a score stays current."""
-
-
-@dataclass(frozen=True)
-class Prices:
-    """USD per million tokens."""
-
-    prompt: float = 0.0
-    completion: float = 0.0
-
-    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        return (prompt_tokens * self.prompt + completion_tokens * self.completion) / 1e6
+Changes = list[dict[str, Any]]
+SERVICE_KINDS: Final = ("degradation",)
+"""Kinds that are about how the service answers, whoever is asked: its error budget is their affair."""
 
 
 @dataclass
@@ -52,149 +52,224 @@ class AlertBook:
     scope: str = ""
     """What tells the alerts of this book from those of others that name the same users."""
     open: dict[str, Alert] = field(default_factory=dict)
+    """By user; the one that was held open last comes last."""
 
     surge: Surge | None = None
     """The open population alert, if there is one."""
     active: Active = field(default_factory=Active)
 
-    def push(self, scored: Scored, now: int | None) -> list[dict[str, Any]]:
+    def __post_init__(self) -> None:
+        self.tick_us = round(self.metadata.tick_s * MICROSECONDS)
+        self.quiet_us = round(self.policy.quiet_s * MICROSECONDS)
+        self.cap = Cap(self.policy.cap_per_day)
+        self.cooldown = Cooldown(round(self.policy.cooldown_s * MICROSECONDS))
+        self.traffic = Traffic(self.tick_us, self.policy.objectives)
+        self.tell = Form(self.metadata, self.thresholds, self.runbooks, self.labels, self.scope)
+        self.holds = _holds(self.tell, self.policy.hysteresis)
+
+    def push(self, scored: Scored, now: int | None) -> Changes:
         """Changes caused by ``scored``, in order; ``now`` is the end of the last complete tick (microseconds)."""
-        changes: list[dict[str, Any]] = []
-        length = round(self.metadata.tick_s * MICROSECONDS)
+        changes: Changes = []
+        self.traffic.begin(scored)
         noted = 0
-        hot = sorted(scored.causes, key=lambda row: (scored.tick[row], scored.names[scored.user[row]]))
         # once per tick: many users at once must not cost the square of their number
-        for tick, rows in groupby(hot, key=lambda row: int(scored.tick[row])):
+        for tick, steps in groupby(self._steps(scored), key=lambda step: step.last):
             known = int(np.searchsorted(scored.tick, tick, "right"))
             self.active.note(scored, slice(noted, known))
+            self.traffic.upto(tick)
             noted = known
             changes += self._resolve_before(tick)
-            changes += self._tick([begun(scored, row, length) for row in rows])
+            changes += self._tick(tick, list(steps))
         self.active.note(scored, slice(noted, len(scored)))
+        self.traffic.rest()
         if now is not None:
             changes += self._resolve_before(now)
         return changes
 
-    def _tick(self, steps: list[Alert]) -> list[dict[str, Any]]:
-        """Changes caused by the hot steps of one tick, of which each comes as the alert that it would begin."""
-        now, active = steps[0].last, self.active.count(steps[0].last)
-        changes = self._gather(steps, active) if self.surge is None else []
+    def standing(self) -> Changes:
+        """Every alert that is open now, muted ones included, as an update as of when it was last held open."""
+        others = [self.surge.alert] if self.surge is not None else []
+        others += [self.cap.overflow] if self.cap.overflow is not None else []
+        return [self.tell(alert, "update", alert.until) for alert in (*others, *self.open.values())]
+
+    def _steps(self, scored: Scored) -> list[Alert]:
+        """The steps that concern an alert, as the ones they would begin: hot ones, and those that may hold one open."""
+        hot = list(scored.causes)
+        if not hot and not self.open:
+            return []
+        names, users = scored.names, scored.user
+        watched = self.open.keys() | {names[users[row]] for row in hot}
+        near = np.flatnonzero((scored.score >= self.holds) & (scored.level == 0)).tolist()
+        rows = hot + [row for row in near if names[users[row]] in watched]
+        rows.sort(key=lambda row: (scored.tick[row], names[users[row]]))
+        costs: list[int | None] = [None] * len(rows)
+        if self.prices is not None:
+            costs = self.prices.costs(scored, rows, self.tick_us)
+        return [begun(scored, row, self.tick_us, cost) for row, cost in zip(rows, costs, strict=True)]
+
+    def _tick(self, now: int, steps: list[Alert]) -> Changes:
+        """Changes caused by ``steps`` of the tick that ends at ``now`` (microseconds)."""
+        hot = [step for step in steps if step.tier != CALM]
+        active = self.active.count(now) if hot else 0
+        changes = self._gather(hot, active) if hot and self.surge is None else []
         for step in steps:
             changes += self._step(step)
-        if self.surge is None:
-            return changes
-        self.surge.settle(now, active)
-        news = self.surge.news()
-        return [self._payload(self.surge.alert, news, now), *changes] if news else changes
+        if hot and self.surge is not None:
+            self.surge.settle(now, active)
+            self.surge.alert = self._judged(self.surge.alert, now)
+            news = self.surge.news()
+            changes = [self.tell(self.surge.alert, news, now), *changes] if news else changes
+        return changes + self._overflow(now)
 
-    def _gather(self, steps: list[Alert], active: int) -> list[dict[str, Any]]:
+    def _gather(self, steps: list[Alert], active: int) -> Changes:
         """Raise a population alert where many begin together, and resolve into it what is open of it."""
-        since = steps[0].last - round(TOGETHER_S * MICROSECONDS)
-        fresh = [alert for alert in self.open.values() if alert.start >= since]
+        now = steps[0].last
+        since = now - round(TOGETHER_S * MICROSECONDS)
+        fresh = [alert for alert in self.open.values() if alert.since >= since]
         began = [*fresh, *(step for step in steps if step.user_id not in self.open)]
         if len(began) < least(active):
             return []
         self.surge = surge = Surge.of(began)
+        self._go_on(surge, now)
         changes = []
-        for alert in sorted(fresh, key=lambda alert: (alert.start, alert.user_id)):
+        for alert in sorted(fresh, key=lambda alert: (alert.since, alert.user_id)):
             if surge.takes(alert):
                 surge.add(self.open.pop(alert.user_id))
                 over = replace(alert, end=alert.last, into=surge.alert.alert_id)
-                changes.append(self._payload(over, "resolve", steps[0].last))
+                self.cooldown.put(over, now)
+                changes.append(self.tell(over, "resolve", now))
             else:
                 surge.leave(alert.user_id)
         return changes
 
-    def _step(self, step: Alert) -> list[dict[str, Any]]:
-        before = self.open.get(step.user_id)
+    def _go_on(self, surge: Surge, now: int) -> None:
+        """A surge of the same kind as the one before, soon after it, is the same population alert again."""
+        before = self.cooldown.take(EVERYBODY, now)
+        if before is not None and before.kind == surge.alert.kind:
+            surge.alert = opened_again(before, surge.alert)
+
+    def _step(self, step: Alert) -> Changes:
+        before = self.open.pop(step.user_id, None)
         if before is not None:
-            alert = self.open[step.user_id] = joined(before, step)
-            changed = (alert.severity, alert.kind) != (before.severity, before.kind)
-            return [self._payload(alert, "update", step.last)] if changed else []
+            alert = self._judged(joined(before, step), step.last)
+            return self._kept(before, alert)
+        if step.tier == CALM:
+            return []
         if self.surge is not None:
             if self.surge.takes(step):
                 self.surge.add(step)
                 return []
             self.surge.leave(step.user_id)
-        self.open[step.user_id] = step
-        return [self._payload(step, "open", step.last)]
+        rested = self.cooldown.take(step.user_id, step.last)
+        alert = self._judged(step if rested is None else opened_again(rested, step), step.last)
+        muted = not self.cap.admit(alert.severity, step.start)
+        if muted:
+            self.cap.leave_out()
+        alert = self.open[step.user_id] = replace(alert, muted=muted)
+        return [self.tell(alert, "open", step.last)]
 
-    def _resolve_before(self, now: int) -> list[dict[str, Any]]:
-        quiet = round(QUIET_S * MICROSECONDS)
-        done = sorted(
-            (alert for alert in self.open.values() if alert.last + quiet < now),
-            key=lambda alert: (alert.last, alert.user_id),
+    def _kept(self, before: Alert, alert: Alert) -> Changes:
+        """``before`` has become ``alert``: told where that is news, and opened for people where it is grave enough."""
+        change = "update"
+        if alert.muted and alert.severity != before.severity:
+            begun_us = alert.until - self.tick_us
+            if self.cap.admit(CRITICAL, begun_us):
+                change, alert = "open", replace(alert, muted=False)
+        self.open[alert.user_id] = alert
+        news = any(
+            getattr(alert, name) != getattr(before, name) for name in ("severity", "tier", "kind", "teams")
         )
-        for alert in done:
+        return [self.tell(alert, change, alert.until)] if news else []
+
+    def _judged(self, alert: Alert, now: int) -> Alert:
+        """``alert`` with what it means at ``now`` (microseconds), how grave that is and whose."""
+        whole = self.labels.get("key") == SERVICE
+        burns = whole or alert.user_id == EVERYBODY or alert.kind in SERVICE_KINDS
+        meant = impact(alert.recent, alert.since, now, self.traffic, burns)
+        if whole:
+            meant = meant._replace(traffic_share=None)  # all of it, always
+        return replace(
+            alert,
+            impact=meant,
+            severity=route.severity(alert, meant, self.policy),
+            teams=route.teams(alert.kind, alert.teams, self.policy),
+        )
+
+    def _overflow(self, now: int) -> Changes:
+        news = self.cap.news(now - self.tick_us, now, route.teams(OVERFLOW, (), self.policy))
+        return [] if news is None else [self.tell(news[1], news[0], now)]
+
+    def _resolve_before(self, now: int) -> Changes:
+        """Resolve what nothing has held open, up to ``now``: each as of the first tick that shows it."""
+        done: list[tuple[int, Alert]] = []
+        for alert in self.open.values():
+            at = self._quiet(alert.until)
+            if at > now:
+                break
+            done.append((at, alert))
+        for _, alert in done:
             del self.open[alert.user_id]
-        if self.surge is not None and self.surge.broad + quiet < now:
-            done.append(self.surge.alert)
+        if self.surge is not None and self._quiet(self.surge.broad) <= now:
+            done.append((self._quiet(self.surge.broad), self.surge.alert))
             self.surge = None
-        length = round(self.metadata.tick_s * MICROSECONDS)
-        return [
-            self._payload(
-                replace(alert, end=alert.last), "resolve", ((alert.last + quiet) // length + 1) * length
-            )
-            for alert in done
-        ]
+        done.sort(key=lambda one: (one[0], one[1].user_id))
+        changes = []
+        for at, alert in done:
+            over = replace(alert, end=alert.last)
+            self.cooldown.put(over, at)
+            changes.append((at, self.tell(over, "resolve", at)))
+        midnight = self.cap.over()
+        if midnight is not None and (at := -(-midnight // self.tick_us) * self.tick_us + self.tick_us) <= now:
+            alert = self.cap.close()
+            changes.append((at, self.tell(replace(alert, end=alert.last), "resolve", at)))
+            changes.sort(key=lambda one: one[0])
+        return [change for _, change in changes]
 
-    def standing(self) -> list[dict[str, Any]]:
-        """Every alert that is open now, muted ones included, as an update."""
-        surge = [] if self.surge is None else [self.surge.alert]
-        return [self._payload(alert, "update", alert.last) for alert in (*surge, *self.open.values())]
+    def _quiet(self, last: int) -> int:
+        """The end of the first tick that shows that nothing came for long enough after ``last`` (microseconds)."""
+        return ((last + self.quiet_us) // self.tick_us + 1) * self.tick_us
 
-    def _payload(self, alert: Alert, change: str, at: int) -> dict[str, Any]:
-        tier = self.metadata.thresholds.get(alert.tier)
-        threshold = self.thresholds.get(alert.tier, None if tier is None else tier.value)
-        return {
-            "alert_id": scoped(alert.alert_id, self.scope),
-            "change": change,
-            "at": iso(at),
-            **self.labels,
-            "muted": alert.muted,
-            "user_id": alert.user_id,
-            "users": alert.users,
-            "into": None if alert.into is None else scoped(alert.into, self.scope),
-            "start": iso(alert.start),
-            "end": None if alert.end is None else iso(alert.end),
-            "reopened": alert.reopened,
-            "severity": alert.severity,
-            "tier": alert.tier,
-            "kind": alert.kind,
-            "teams": list(alert.teams),
-            "score": round(alert.score, 6),
-            "threshold": threshold,
-            "budget": None if tier is None or threshold != tier.value else tier.budget_per_user_week,
-            "top_features": [asdict_cause(cause) for cause in alert.causes],
-            "tokens": alert.prompt_tokens + alert.completion_tokens,
-            "cost_usd": None
-            if self.prices is None
-            else round(self.prices.cost(alert.prompt_tokens, alert.completion_tokens), 6),
-            "impact": asdict(alert.impact),
-            "triage": alert.triage,
-            "left_out": alert.left_out,
-            "runbook_url": None
-            if self.runbooks is None
-            else f"{self.runbooks}/{quote(alert.kind, safe='')}.md",
-            "bundle_version": self.metadata.version,
-        }
+    def take_over(self, before: AlertBook) -> None:
+        """Go on with the alerts of ``before``, which is not to be used any more."""
+        self.open, self.surge = before.open, before.surge
+        self.cooldown.resting = before.cooldown.resting
+        self.cap.recall(before.cap.memory())
+
+    def know(self, before: AlertBook) -> None:
+        """Go on from what ``before`` knows of the traffic; it is another's as well."""
+        self.active = before.active
+        self.traffic.periods = dict(before.traffic.periods)
 
     def memory(self) -> dict[str, Any]:
         """What is open, as JSON can hold it; who was active is the stream's to remember."""
-        memory: dict[str, Any] = msgspec.to_builtins({"open": self.open, "surge": self.surge})
-        return memory
+        memory: dict[str, Any] = msgspec.to_builtins(
+            {
+                "open": self.open,
+                "surge": self.surge,
+                "cooldown": self.cooldown.resting,
+                "traffic": list(self.traffic.periods.items()),
+            }
+        )
+        return memory | {"cap": self.cap.memory()}
 
     def recall(self, memory: Mapping[str, Any], last: NDArray[np.int64]) -> None:
-        """Take up what ``memory`` gave, with the time of each user's last step (microseconds, [users])."""
-        self.open = msgspec.convert(memory["open"], dict[str, Alert])
+        """Take up what ``memory`` gave, with the time of each user's last step (microseconds, [users]).
+
+        Memories of before alerts had a cooldown hold less.
+        """
+        kept = msgspec.convert(memory["open"], dict[str, Alert])
+        self.open = dict(sorted(kept.items(), key=lambda one: one[1].until))
         self.surge = msgspec.convert(memory["surge"], Surge | None)
+        self.cooldown.resting = msgspec.convert(memory.get("cooldown", {}), dict[str, tuple[int, Alert]])
+        self.traffic.periods = dict(msgspec.convert(memory.get("traffic", []), list[tuple[int, Counts]]))
+        if "cap" in memory:
+            self.cap.recall(memory["cap"])
         self.active.restore(last)
 
 
-def asdict_cause(cause: Cause) -> dict[str, Any]:
-    """A cause as it stands in an alert; what is not known is left out."""
-    return {
-        name: round(value, 4) if isinstance(value, float) else value
-        for name, value in cause._asdict().items()
-        if value is not None
-    }
+def _holds(form: Form, hysteresis: float) -> float:
+    """The score from which on a step holds an alert open: at least half the warning threshold, lest none ever ends."""
+    lowest = min(
+        (value for tier in LEVELS[1:] if (value := form.threshold(tier)) is not None), default=np.inf
+    )
+    return float(lowest - min(hysteresis, abs(lowest) / 2.0))

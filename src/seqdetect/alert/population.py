@@ -10,14 +10,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from seqdetect.alert.alert import Alert, joined, named
+from seqdetect.alert.alert import EVERYBODY, Alert, joined, named
 from seqdetect.alert.aspect import Aspect, aspect
 from seqdetect.events import MICROSECONDS
 from seqdetect.score.engine import LEVELS, Scored
 from seqdetect.score.kind import UNKNOWN
 
-EVERYBODY: Final = "*"
-"""The user of a population alert."""
 LEAST_USERS: Final = 5
 """Fewer users than this are reported one by one."""
 LEAST_SHARE: Final = 0.1
@@ -56,19 +54,32 @@ class Active:
     def __init__(self) -> None:
         self._last: NDArray[np.int64] = np.zeros(0, np.int64)
 
-    def note(self, scored: Scored, rows: slice) -> None:
-        """Take in steps; ``rows`` are those of whole ticks and go on where those of the last call ended."""
+    def note(self, scored: Scored, rows: slice) -> NDArray[np.int64]:
+        """Take in steps; ``rows`` are those of whole ticks and go on where those of the last call ended.
+
+        Returns the end of the tick of each one's user's step before it (microseconds, [rows]), 0 where there is none.
+        """
         missing = len(scored.names) - len(self._last)
         if missing > 0:
             self._last = np.pad(self._last, (0, missing + len(scored.names)))
-        begin = rows.start
+        begin, parts = rows.start, []
         for tick, gone in scored.forgotten.items():
             end = int(np.searchsorted(scored.tick, tick, "right"))
             if rows.start < end <= rows.stop:
-                self._last[scored.user[begin:end]] = scored.tick[begin:end]
+                parts.append(self._seen(scored.user[begin:end], scored.tick[begin:end]))
                 self._last[gone] = 0
                 begin = end
-        self._last[scored.user[begin : rows.stop]] = scored.tick[begin : rows.stop]
+        parts.append(self._seen(scored.user[begin : rows.stop], scored.tick[begin : rows.stop]))
+        return np.concatenate(parts)
+
+    def _seen(self, user: NDArray[np.int32], tick: NDArray[np.int64]) -> NDArray[np.int64]:
+        before = self._last[user]
+        self._last[user] = tick
+        if len(tick) and tick[0] != tick[-1]:
+            order = np.argsort(user, kind="stable")
+            again = np.flatnonzero(user[order][1:] == user[order][:-1])
+            before[order[again + 1]] = tick[order[again]]
+        return before
 
     def restore(self, last: NDArray[np.int64]) -> None:
         """Go on from each user's last step ``[users]``, microseconds, 0 for none."""
@@ -101,7 +112,18 @@ class Surge:
         aspects = {alert.user_id: (alert.score, aspect(alert.causes)) for alert in alerts}
         kind = surge_kind(about for _, about in aspects.values())
         empty = Alert(
-            named(EVERYBODY, start), EVERYBODY, start, last, LEVELS[1], kind, -np.inf, (), 0, 0, users=0
+            named(EVERYBODY, start),
+            EVERYBODY,
+            start,
+            last,
+            LEVELS[1],
+            kind,
+            -np.inf,
+            (),
+            0,
+            0,
+            users=0,
+            cost=0,
         )
         return cls(empty, aspects, broad=last)
 
@@ -113,7 +135,7 @@ class Surge:
         """
         about = aspect(alert.causes)
         same = about is Aspect.RATE or KINDS[about] == self.alert.kind
-        return same or alert.severity != LEVELS[-1]
+        return same or alert.tier != LEVELS[-1]
 
     def add(self, alert: Alert) -> None:
         """Count ``alert`` of one user in."""

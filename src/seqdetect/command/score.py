@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from seqdetect import events
-from seqdetect.alert.lifecycle import Prices
+from seqdetect.alert.prices import Price, Prices
 from seqdetect.bundle.load import load
 from seqdetect.events import Tally
 from seqdetect.score.checkpoint import latest
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
         bundle.metadata.detector,
         bundle,
         thresholds=_pairs(options.threshold, ("critical", "warning"), "--threshold"),
-        prices=Prices(**prices) if prices else None,
+        prices=Prices(Price(**prices)) if prices else None,
     )
     scorer = Scorer([model], tally, max_users=options.max_users)
     done = _resumed(scorer, options)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seqdetect.alert.lifecycle import Prices
+from seqdetect.alert.prices import Price, Prices
 from seqdetect.bundle.load import Bundle, load
 from seqdetect.scorer import KEYS, Model
 from seqdetect.serve import config
@@ -86,7 +86,7 @@ def build(wanted: Sequence[config.Model], bundles: Mapping[Path, Loaded], here: 
             raise here.inside(f"models[{place}]", None).error(
                 f"{key} is nothing that users are told apart by{hint(key, dict.fromkeys(KEYS))}", "key"
             )
-        prices = None if model.prices is None else Prices(model.prices.prompt, model.prices.completion)
+        prices = None if model.prices is None else Prices(Price(model.prices.prompt, model.prices.completion))
         built.append(
             Model(model.name, bundle, key, model.thresholds, prices, model.runbooks, shadow=model.shadow)
         )
