@@ -74,6 +74,18 @@ def _add_score(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="name of a column in the file: prompt_tokens=tokens_in; may be repeated",
     )  # fmt: skip
     one.add_argument(
+        "--format", choices=["litellm", "otlp", "nginx", "kong", "openai", "openai_usage"],
+        help="the files hold another program's records (default: events)",
+    )  # fmt: skip
+    one.add_argument(
+        "--user", action="append", default=[], metavar="FIELD",
+        help="with --format: where its records name the user; may be repeated, of an empty one the next is taken",
+    )  # fmt: skip
+    one.add_argument(
+        "--hash-users-env", metavar="VARIABLE",
+        help="users become pseudonyms under the key in this environment variable",
+    )  # fmt: skip
+    one.add_argument(
         "--sort", action="store_true", help="sort all events by time first: holds them in memory"
     )
     one.add_argument(

@@ -74,11 +74,15 @@ EXAMPLES_KEPT = 5
 
 @dataclass
 class Tally:
-    """What became of the rows of one run: read, rejected by reason, late. Shared by source and scorer."""
+    """What became of the rows of one run: read, rejected by reason, late. Shared by source and scorer.
+
+    ``skipped`` are records of foreign programs that were no requests to a model; they do not count as read.
+    """
 
     read: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     late: int = 0
+    skipped: int = 0
     examples: list[str] = field(default_factory=list)
 
     def reject(self, reason: str, where: str, detail: str, count: int = 1) -> None:
@@ -94,7 +98,8 @@ class Tally:
         """The closing line every command that reads events prints to stderr."""
         total = sum(self.rejected.values())
         reasons = " ".join(f"{name}={n}" for name, n in sorted(self.rejected.items()))
-        return f"events: {self.read} read, {total} rejected ({reasons}), {self.late} late"
+        skipped = f", {self.skipped} skipped" if self.skipped else ""
+        return f"events: {self.read} read, {total} rejected ({reasons}), {self.late} late{skipped}"
 
 
 def conform(table: pa.Table) -> pa.Table:

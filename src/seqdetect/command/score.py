@@ -71,6 +71,9 @@ def _events(options: argparse.Namespace, key: str, tally: Tally) -> Iterator[pa.
         timestamp_unit=options.timestamp_unit,
         epoch=options.epoch,
         columns=_columns(options.column),
+        format=options.format,
+        users=options.user,
+        hash_users_env=options.hash_users_env,
     )
     batches = files.read(tally)
     return events.chunks(events.sort(events.concat(batches))) if options.sort else batches

@@ -6,19 +6,23 @@ import glob
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from seqdetect.events import Tally, chunks
+from seqdetect.secret import reveal
 from seqdetect.service import SERVICE, as_one
+from seqdetect.source.adapter import FORMATS, Adapter, adapted
 from seqdetect.source.merge import Part, merge, times
 from seqdetect.source.parse import Block, csv, jsonl, parquet
 from seqdetect.source.parse.header import KEY, Layout
 from seqdetect.source.parse.lines import STDIN, opened
 from seqdetect.source.parse.rows import accept
 from seqdetect.source.parse.times import Clock, Unit
+from seqdetect.source.pseudonym import Pseudonyms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 CHUNK_ROWS = 65_536
 SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
+EVERYBODY = ("*", SERVICE)
+"""In incidents, users that are nobody in particular."""
 
 _PEEK_ROWS = 64
 # Below this the fixed cost of a block outweighs its rows; a thousand open files still fit into memory.
@@ -52,6 +58,9 @@ class Files:
         epoch: str | None = None,
         columns: Mapping[str, str] | None = None,
         chunk_rows: int = CHUNK_ROWS,
+        format: str | None = None,
+        users: Sequence[str] | None = None,
+        hash_users_env: str | None = None,
     ) -> None:
         """Nothing is opened yet.
 
@@ -61,6 +70,11 @@ class Files:
         ``columns`` maps our column names to the files'. Times without a zone are in ``timezone``. Numbers
         count from ``epoch`` (a time; then in seconds) or from 1970, in ``timestamp_unit`` or in the unit of
         their magnitude. ``chunk_rows`` bounds the rows of a batch, and those held per open file.
+
+        ``format`` names a program whose records the files hold (``seqdetect.source.adapter.FORMATS``), ``users``
+        the places in them where the user is looked for; names of columns and how times are written then follow from
+        it. ``hash_users_env`` is the environment variable with the key of ``seqdetect.source.pseudonym``: events and
+        incidents then have pseudonyms for users.
         """
         if chunk_rows < 1:
             raise ValueError(f"chunk_rows is {chunk_rows}; a batch holds at least one row")
@@ -68,9 +82,13 @@ class Files:
         self.licence = "the user's own"
         self.reference = "the user's own files"
         self.key = key
+        self._incidents_clock = clock
         self._events = events
         self._incidents = incidents
-        self._layout = _layout(key, dict(columns or {}), clock)
+        self._layout = _layout(key, dict(columns or {}), clock, _adapter(format, users or ()))
+        secret = reveal(hash_users_env, None)
+        if secret is not None:
+            self._layout = replace(self._layout, pseudonyms=Pseudonyms(secret))
         self._chunk_rows = chunk_rows
 
     def read(self, tally: Tally) -> Iterator[pa.Table]:
@@ -88,7 +106,11 @@ class Files:
         from seqdetect.source.parse import incidents
 
         (path,) = expand(self._incidents)
-        return incidents.read(path, form(path) or "csv", self._layout.clock)
+        rows = incidents.read(path, form(path) or "csv", self._incidents_clock)
+        if self._layout.pseudonyms is not None:
+            named = ~rows["user_id"].isin(EVERYBODY)
+            rows.loc[named, "user_id"] = rows.loc[named, "user_id"].map(self._layout.pseudonyms.of)
+        return rows
 
 
 def read(
@@ -144,10 +166,30 @@ def form(path: str) -> str | None:
     return found
 
 
-def _layout(key: str, columns: Mapping[str, str], clock: Clock) -> Layout:
+def _layout(key: str, columns: Mapping[str, str], clock: Clock, adapter: Adapter | None) -> Layout:
+    if adapter is not None:
+        if columns or clock != Clock() or key not in (KEY, SERVICE):
+            raise ValueError(
+                f"records of {adapter.name} have their own columns, times and users; leave columns, timezone, "
+                "timestamp_unit, epoch and key out, and say with users which of their names is the user"
+            )
+        found = adapted.layout(Layout(adapter=adapter))
+        return replace(found, lone_user=SERVICE, empty_user=SERVICE) if key == SERVICE else found
     if key == SERVICE:  # rows without a user count, too
         return Layout(columns=columns, clock=clock, lone_user=SERVICE, empty_user=SERVICE)
     return Layout(key=key, columns=columns, clock=clock)
+
+
+def _adapter(format: str | None, users: Sequence[str]) -> Adapter | None:
+    if format is None:
+        if users:
+            raise ValueError(
+                "users says where records of another program name the user; name their format, too"
+            )
+        return None
+    if format not in FORMATS:
+        raise ValueError(f"there is no format {format!r}; there are {', '.join(FORMATS)}")
+    return FORMATS[format](users)
 
 
 def _batches(path: str, layout: Layout, chunk_rows: int, tally: Tally) -> Iterator[pa.Table]:
@@ -161,11 +203,14 @@ def _batches(path: str, layout: Layout, chunk_rows: int, tally: Tally) -> Iterat
 
 
 def _blocks(path: str, layout: Layout, chunk_rows: int) -> Iterator[Block]:
-    known = form(path)
+    known = form(path) if layout.adapter is None else None
     if known == "parquet":
         yield from parquet.read(path, layout, chunk_rows)
         return
     for stream in opened(path, chunk_rows):
+        if layout.adapter is not None:
+            yield from adapted.read(stream, layout.adapter, chunk_rows)
+            continue
         found = known or ("jsonl" if stream.head.lstrip()[:1] in (b"{", b"[") else "csv")
         yield from (jsonl if found == "jsonl" else csv).read(stream, layout, chunk_rows)
 

@@ -81,6 +81,7 @@ class Counts:
 
 def _move(source: Tally, into: Tally) -> None:
     into.read += source.read
+    into.skipped += source.skipped
     into.rejected.update(source.rejected)
     into.examples.extend(source.examples[: max(0, EXAMPLES_KEPT - len(into.examples))])
 

@@ -1,6 +1,7 @@
 """Messages of one partition to event tables, a batch at a time; what is wrong is found again by its offset.
 
-A message is one event as a JSON object; an array of such objects and JSON lines are taken too.
+A message is one event as a JSON object; an array of such objects and JSON lines are taken too. Where the layout has
+an adapter, they are records of another program.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from seqdetect.events import REQUIRED, Tally
+from seqdetect.source.adapter import adapted
 from seqdetect.source.live.reader import by_event
 from seqdetect.source.parse import Block, Numbers, jsonl, rows
 from seqdetect.source.parse.cells import Fault
@@ -53,7 +55,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A message with at least one bad row, for the first one's reason."""
+    """A message with at least one bad row, for the first one's reason.
+
+    ``payload`` is empty where it may hold what nobody should keep: a prompt, or who the user is.
+    """
 
     offset: int
     reason: str
@@ -106,7 +111,9 @@ class Messages:
     """The messages of one topic to events, each judged by itself (``reader.ByEvent``)."""
 
     def __init__(self, topic: str, layout: Layout, tally: Tally) -> None:
-        self._layout = by_event(layout)
+        self._adapter = layout.adapter
+        self._layout = by_event(layout) if layout.adapter is None else adapted.layout(layout)
+        self._shown = layout.adapter is None and layout.pseudonyms is None
         self._tally = tally
         self._fed = b""
         self._line = 1
@@ -122,9 +129,8 @@ class Messages:
             if any(a.lines != b.lines for a, b in zip(runs, again, strict=True)):
                 runs, block = again, self._block(part, again)
         table = rows.accept(block, self._layout, self._tally)
-        if table.num_rows == sum(one.rows for one in runs) and all(
-            one.counts is None or one.counts.all() for one in runs
-        ):
+        one_each = self._adapter is None and table.num_rows == sum(one.rows for one in runs)
+        if one_each and all(one.counts is None or one.counts.all() for one in runs):
             return table, []
         return table, self._rejected(part, runs, block)
 
@@ -135,13 +141,19 @@ class Messages:
         if not data:
             return _nothing(part)
         block, first = self._parsed(data, len(places))
-        malformed = [(int(places[number - first]), detail) for number, detail in block.malformed]
         return replace(
-            block, origin=part, unit="offset", numbers=places[block.numbers - first], malformed=malformed
+            block,
+            origin=part,
+            unit="offset",
+            numbers=places[block.numbers - first],
+            malformed=[(int(places[number - first]), detail) for number, detail in block.malformed],
+            skipped=[int(places[number - first]) for number in block.skipped],
         )
 
     def _parsed(self, data: bytes, lines: int) -> tuple[Block, int]:
         """The block of ``data``, and the number of its first line."""
+        if self._adapter is not None:
+            return adapted.parsed(self._adapter, data, ""), 1
         self._fed, first = data, self._line
         self._line += lines
         return next(self._blocks), first
@@ -156,7 +168,7 @@ class Messages:
         fault = _faults(block, self._layout)
         for row in np.flatnonzero(fault).tolist():
             reasons.setdefault(int(block.numbers[row]), Fault(fault[row]).name.lower())
-        told = np.union1d(block.numbers, np.fromiter(reasons, np.int64, len(reasons)))
+        told = np.union1d(block.numbers, np.array([*reasons, *block.skipped], np.int64))
         for one in runs:
             empty = np.setdiff1d(one.offsets, told).tolist()
             self._tally.read += len(empty)
@@ -164,7 +176,7 @@ class Messages:
                 self._tally.reject("empty_message", f"{part} offset {offset}", "nothing there")
                 reasons[offset] = "empty_message"
         return [
-            Rejected(offset, reasons[offset], payload)
+            Rejected(offset, reasons[offset], payload if self._shown else b"")
             for one in runs
             for offset, payload in zip(one.offsets.tolist(), one.payloads(), strict=True)
             if offset in reasons

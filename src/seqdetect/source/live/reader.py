@@ -7,13 +7,14 @@ has a value under, names must be spelled exactly, and an event that names no use
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol
 
 import msgspec
 import pyarrow as pa
 
 from seqdetect.events import REQUIRED, SCHEMA, Tally, concat
+from seqdetect.source.adapter.adapted import Adapted
 from seqdetect.source.live import BATCH_ROWS
 from seqdetect.source.parse import Block, jsonl
 from seqdetect.source.parse.header import KEY, Layout
@@ -41,21 +42,33 @@ class ByEvent(Layout):
 
 def by_event(layout: Layout) -> ByEvent:
     """``layout`` for events that are judged one by one."""
-    return ByEvent(layout.key, layout.columns, layout.clock, layout.lone_user, layout.empty_user)
+    return ByEvent(**{one.name: getattr(layout, one.name) for one in fields(layout)})
 
 
-class Reader:
+class Reads(Protocol):
     """Turns bytes of whole lines into event tables."""
-
-    def __init__(self, layout: Layout) -> None:
-        self._layout = by_event(layout)
-        self._names = {own: self._layout.candidates(own) for own in SCHEMA.names}
 
     def read(self, data: bytes, origin: str, tally: Tally, first: int = 1, unit: str = "line") -> pa.Table:
         """The good events among the lines of ``data``, of which the first one is number ``first``.
 
         Every line that is not blank is counted in ``tally``; ``origin`` and ``unit`` say there where it was.
         """
+        ...
+
+
+def reader(layout: Layout) -> Reads:
+    """Who reads what the layout describes: events, or records of another program."""
+    return Reader(layout) if layout.adapter is None else Adapted(layout.adapter, layout)
+
+
+class Reader:
+    """Reads lines of events."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = by_event(layout)
+        self._names = {own: self._layout.candidates(own) for own in SCHEMA.names}
+
+    def read(self, data: bytes, origin: str, tally: Tally, first: int = 1, unit: str = "line") -> pa.Table:
         if len(data) < _FEW_BYTES:
             stream = Stream(origin, b"", iter([b" " + data]))  # With a blank before, no columns are tried.
         else:

@@ -12,12 +12,13 @@ from typing import Any
 import pyarrow as pa
 
 from seqdetect.events import Tally
+from seqdetect.source.adapter.adapted import LONGEST_RECORD
 from seqdetect.source.live import BATCH_ROWS, Batch, Parts
 from seqdetect.source.live.intake import Counts, FullError, Intake, Queue, UnwritableError
-from seqdetect.source.live.reader import Reader
+from seqdetect.source.live.reader import reader
 from seqdetect.source.parse import csv
 from seqdetect.source.parse.header import Layout
-from seqdetect.source.parse.lines import Stream, blocks, sniffed
+from seqdetect.source.parse.lines import LONGEST_LINE, Stream, blocks, sniffed
 from seqdetect.source.parse.rows import accept
 
 _READ_AT_MOST = 1 << 18
@@ -44,7 +45,7 @@ class Stdin:
     ) -> None:
         self._tally = tally
         self._layout = layout or Layout()
-        self._reader = Reader(self._layout)
+        self._reader = reader(self._layout)
         self._queue = Queue(max_rows, max_bytes)
         self._counts = Counts()
         self._error: BaseException | None = None
@@ -134,12 +135,13 @@ class Stdin:
         return not self._stop.is_set()
 
     def _tables(self, stream: Stream) -> Iterator[tuple[pa.Table, Tally]]:
-        if stream.head.lstrip()[:1] not in (b"{", b"["):
+        if self._layout.adapter is None and stream.head.lstrip()[:1] not in (b"{", b"["):
             for block in csv.read(stream, self._layout, BATCH_ROWS):
                 tally = Tally()
                 yield accept(block, self._layout, tally), tally
             return
-        for data, number in blocks(stream, BATCH_ROWS):
+        longest = LONGEST_LINE if self._layout.adapter is None else LONGEST_RECORD
+        for data, number in blocks(stream, BATCH_ROWS, longest):
             tally = Tally()
             yield self._reader.read(data, stream.origin, tally, number), tally
 

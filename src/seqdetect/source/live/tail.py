@@ -12,7 +12,7 @@ import pyarrow as pa
 from seqdetect.events import REQUIRED, Tally
 from seqdetect.source.live import BATCH_ROWS, Batch, Parts
 from seqdetect.source.live.opened import Opened, Place, chain
-from seqdetect.source.live.reader import Reader
+from seqdetect.source.live.reader import reader
 from seqdetect.source.parse.header import Layout
 
 LOG = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Tail:
         self.ended = False
         self._path = Path(path)
         self._tally = tally
-        self._reader = Reader(layout or Layout())
+        self._reader = reader(layout or Layout())
         self._begin = begin
         self._file: Opened | None = None
         self._older: set[int] = set()

@@ -22,7 +22,8 @@ class Block:
 
     ``columns`` and ``names`` (the file's own spelling) go by our column names; ``numbers`` [rows] says where
     each row stands in the file, from 1, in units of ``unit`` ("line", "row"). Lines that could not be taken
-    apart are not among the rows: ``malformed`` holds their numbers and what is wrong with them.
+    apart are not among the rows: ``malformed`` holds their numbers and what is wrong with them, ``skipped`` the
+    numbers of those that were no events and need not be.
     """
 
     origin: str
@@ -31,3 +32,4 @@ class Block:
     names: dict[str, str]
     numbers: Numbers
     malformed: list[tuple[int, str]] = field(default_factory=list)
+    skipped: list[int] = field(default_factory=list)

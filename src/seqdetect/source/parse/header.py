@@ -6,9 +6,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from seqdetect.events import ALIASES, OPTIONAL, REQUIRED
 from seqdetect.source.parse.times import Clock
+from seqdetect.source.pseudonym import Pseudonyms
+
+if TYPE_CHECKING:
+    from seqdetect.source.adapter import Adapter
 
 LOG = logging.getLogger(__name__)
 KEY = "user_id"
@@ -20,6 +25,8 @@ class Layout:
 
     ``columns`` maps our names to the file's and goes before the aliases. A file without any key column is
     one user, ``lone_user``; with an ``empty_user`` a row with an empty key is that user's and not rejected.
+    With ``pseudonyms`` no name leaves the reading of a file as it stands there. With an ``adapter`` the file is
+    not of events but of another program's records, which have their own names and times.
     """
 
     key: str = KEY
@@ -27,6 +34,8 @@ class Layout:
     clock: Clock = field(default_factory=Clock)
     lone_user: str = "all"
     empty_user: str | None = None
+    pseudonyms: Pseudonyms | None = None
+    adapter: Adapter | None = None
 
     def __post_init__(self) -> None:
         known = {*REQUIRED.names, *OPTIONAL.names, self.key}

@@ -164,10 +164,10 @@ def _gunzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
         yield inflate.flush() + b"\0"
 
 
-def blocks(stream: Stream, chunk_rows: int) -> Iterator[tuple[bytes, int]]:
+def blocks(stream: Stream, chunk_rows: int, longest: int = LONGEST_LINE) -> Iterator[tuple[bytes, int]]:
     """Whole lines, about ``chunk_rows`` at a time, with the number of the first one.
 
-    Of a line past ``LONGEST_LINE`` only the beginning is kept, one byte more than allowed.
+    Of a line past ``longest`` bytes only the beginning is kept, one byte more than allowed.
     """
     enough, number = chunk_rows * _BYTES_PER_ROW, 1
     held: list[bytes] = []
@@ -185,8 +185,8 @@ def blocks(stream: Stream, chunk_rows: int) -> Iterator[tuple[bytes, int]]:
             yield data[:cut], number
             number += int(np.count_nonzero(np.frombuffer(data, np.uint8, cut) == ord("\n")))
             held, size, broken = [data[cut:]], len(data) - cut, False
-        if not broken and size > LONGEST_LINE:
-            held, size, skipping = [b"".join(held)[: LONGEST_LINE + 1]], LONGEST_LINE + 1, True
+        if not broken and size > longest:
+            held, size, skipping = [b"".join(held)[: longest + 1]], longest + 1, True
     if size:
         rest = b"".join(held)
         yield rest if rest.endswith(b"\n") else rest + b"\n", number

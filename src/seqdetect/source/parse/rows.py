@@ -21,20 +21,23 @@ def accept(block: Block, layout: Layout, tally: Tally) -> pa.Table:
     """The block's good rows as an event table, in order; all its rows are counted in ``tally``.
 
     A row with several faults is rejected for the first, in the order of the columns. What is wrong in an
-    optional column becomes null.
+    optional column becomes null. This is the door: behind it only pseudonyms are known, where the layout has them.
     """
     columns, faults = required(block, layout)
     fault = np.zeros(len(block.numbers), np.uint8)
     for found in reversed(faults.values()):
         fault = np.where(found != Fault.NONE, found, fault)
     tally.read += len(block.numbers) + len(block.malformed)
+    tally.skipped += len(block.skipped)
     if block.malformed or fault.any():
-        _report(block, faults, fault, tally)
+        _report(block, faults, fault, tally, layout)
     for own in OPTIONAL.names:
         if own in block.columns:
             columns[own] = _OPTIONAL.get(own, cells.texts)(block.columns[own])
     table = conform(pa.table(columns))
-    return table.filter(pa.array(fault == Fault.NONE)) if fault.any() else table
+    if fault.any():
+        table = table.filter(pa.array(fault == Fault.NONE))
+    return table if layout.pseudonyms is None else layout.pseudonyms.hide(table)
 
 
 def required(block: Block, layout: Layout) -> tuple[dict[str, pa.Array], dict[str, Faults]]:
@@ -58,7 +61,7 @@ def _keys(block: Block, layout: Layout) -> tuple[pa.Array, Faults]:
     return pa.DictionaryArray.from_arrays(indices, [layout.lone_user]), np.zeros(rows, np.uint8)
 
 
-def _report(block: Block, faults: dict[str, Faults], fault: Faults, tally: Tally) -> None:
+def _report(block: Block, faults: dict[str, Faults], fault: Faults, tally: Tally, layout: Layout) -> None:
     """Reject in the order of the lines, the first few with their place and value, the rest by number."""
     room = max(0, EXAMPLES_KEPT - len(tally.examples))
     rows = np.flatnonzero(fault)
@@ -76,6 +79,8 @@ def _report(block: Block, faults: dict[str, Faults], fault: Faults, tally: Tally
         if row is not None:
             own = next(name for name in REQUIRED.names if faults[name][row])
             where, detail = f"{where} field {_field(block, own)}", _excerpt(block, own, row)
+            if layout.pseudonyms is not None:
+                detail = "what is there is not shown where users are hashed"
         tally.reject(reason, where, detail)
         rest[reason] -= 1
     for reason, count in (+rest).items():
