@@ -24,6 +24,7 @@ from seqdetect.sink import Sink
 
 SINKS: Final = {
     "alertmanager": "seqdetect.sink.alertmanager.AlertmanagerSink",
+    "influxdb": "seqdetect.sink.influxdb.InfluxDBSink",
     "jsonl": "seqdetect.sink.jsonl.JsonlAppender",
     "kafka": "seqdetect.sink.kafka.KafkaSink",
     "opsgenie": "seqdetect.sink.opsgenie.OpsgenieSink",
