@@ -29,6 +29,9 @@ from seqdetect import benchmark, experiment, rundir, tracking
 from seqdetect.attack.inject import Injector
 from seqdetect.bundle.load import load
 from seqdetect.events import Tally, chunks
+from seqdetect.feedback.labels import with_verdicts
+from seqdetect.feedback.promotion import challenge
+from seqdetect.feedback.store import existing
 from seqdetect.metrics.confusion import Guesses, confusions
 from seqdetect.prepare import Data, prepare
 from seqdetect.report import figure
@@ -66,6 +69,8 @@ def run_job(config: DictConfig) -> None:
     settings = OmegaConf.to_container(config, resolve=True)
     assert isinstance(settings, dict)
     source = str(HydraConfig.get().runtime.choices["source"])
+    if config.feedback and HydraConfig.get().mode != RunMode.RUN:
+        raise ValueError("feedback= brings one challenger before the champion: give one detector, and no -m")
     with tracker.run(
         f"{name}-seed{config.seed}", {str(k): v for k, v in settings.items()}, {"source": source}
     ) as run:
@@ -74,6 +79,9 @@ def run_job(config: DictConfig) -> None:
         rundir.write_report(out / rundir.REPORT, [metrics], name, metrics["provenance"], out)
         figure.write(out / rundir.PLOTS, metrics)
         keep(tracker, out, metrics)
+        if config.feedback:
+            injector = hydra.utils.instantiate(config.exposure, _convert_="all").injector
+            print(f"\n{challenge(tracker, out, data, injector, int(config.seed))}")
     rundir.print_summary(metrics, data.tally)
     if HydraConfig.get().mode == RunMode.RUN:  # a sweep says it once, at its end
         rundir.print_next(out)
@@ -92,6 +100,9 @@ def data_of(config: DictConfig) -> Data:
             config.seed,
             config.key,
         )
+        if config.feedback:
+            verdicts = existing(config.feedback).all()
+            _prepared[name] = with_verdicts(_prepared[name], verdicts)
     return _prepared[name]
 
 
@@ -106,7 +117,8 @@ def _key(config: DictConfig) -> str:
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
     return json.dumps(
-        [resolved[key] for key in ("source", "attack", "split", "tick_s", "seed", "key")], default=str
+        [resolved[key] for key in ("source", "attack", "split", "tick_s", "seed", "key", "feedback")],
+        default=str,
     )
 
 

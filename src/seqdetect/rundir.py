@@ -31,6 +31,9 @@ USAGE: Final = "usage.parquet"
 CONFIG: Final = "config.yaml"
 MODEL_URI: Final = "model_uri.txt"
 PLOTS: Final = "plots"
+COMPARISON: Final = "comparison.json"
+CHALLENGER: Final = "challenger"
+"""Stem of the bundle and the memory of a challenger that lost: ``bundle.onnx`` is then the champion's."""
 DELIVERABLES: Final = (BUNDLE, SCORES, METRICS, CHECKPOINT, ALERTS, INCIDENTS, USAGE, CONFIG)
 
 
@@ -90,6 +93,13 @@ def copy_deliverables(champion: Path, out: Path) -> None:
     for name in DELIVERABLES:
         if (champion / name).exists():
             shutil.copy2(champion / name, out / name)
+
+
+def stand_back(out: Path) -> None:
+    """Rename a lost challenger's bundle and memory, so that ``bundle.onnx`` is free for the champion's."""
+    for name in (BUNDLE, CHECKPOINT):
+        if (out / name).exists():
+            (out / name).replace(out / f"{CHALLENGER}{Path(name).suffix}")
 
 
 def headline(metrics: Mapping[str, Any]) -> dict[str, Any]:

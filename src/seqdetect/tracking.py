@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_RECORD_ENV_VARS_IN_MODEL_LOGGING", "false")
 
 import mlflow
@@ -28,6 +30,10 @@ PARENT: Final = "SEQDETECT_PARENT_RUN"
 """Environment variable that names the run a sweep's jobs are nested under."""
 MODEL: Final = "seqdetect"
 CHAMPION: Final = "champion"
+PREVIOUS: Final = "previous"
+"""Alias of the champion before the present one: where a rollback goes."""
+BEFORE: Final = "seqdetect.replaced"
+"""Tag of a version that was promoted: the champion that it replaced."""
 LIBRARIES: Final = ("seqdetect", "torch", "lightning", "pyod", "scikit-learn", "onnx", "onnxruntime", "numpy")
 
 
@@ -110,8 +116,94 @@ class Tracker:
         """Register a logged bundle and point the alias ``champion`` at it; gives the registered version."""
         self.start()
         registered = mlflow.register_model(model_uri, MODEL)
-        mlflow.MlflowClient().set_registered_model_alias(MODEL, CHAMPION, registered.version)
+        self.promote(int(registered.version))
         return int(registered.version)
+
+    def champion(self) -> int | None:
+        """The registered version that is champion; None where there is none."""
+        self.start()
+        return self._aliased(CHAMPION)
+
+    def promote(self, version: int) -> None:
+        """Make a registered version champion; it keeps in a tag which one it replaced. ``ValueError`` for others."""
+        self.start()
+        client = mlflow.MlflowClient()
+        self._exists(version)
+        before = self._aliased(CHAMPION)
+        if before == version:
+            return
+        if before is None:
+            client.delete_model_version_tag(MODEL, str(version), BEFORE)
+        else:
+            client.set_model_version_tag(MODEL, str(version), BEFORE, str(before))
+        self._point(version, before)
+
+    def rollback(self) -> tuple[int, int]:
+        """Make the champion's predecessor champion again: the version left and the one gone back to.
+
+        Once more goes back one further. Raises ``ValueError`` where there is nothing to go back to.
+        """
+        self.start()
+        left = self._aliased(CHAMPION)
+        if left is None:
+            raise ValueError(f"no version of {MODEL} is champion in {self.uri}")
+        back = self._before(left)
+        if back is None:
+            raise ValueError(f"version {left} is the first champion: there is none to go back to")
+        self._exists(back)
+        self._point(back, self._before(back))
+        return left, back
+
+    def versions(self) -> list[dict[str, Any]]:
+        """Every registered version, newest first: number, run, aliases and the champion that it replaced."""
+        self.start()
+        # what a search gives knows no aliases
+        names = {self._aliased(name): name for name in (PREVIOUS, CHAMPION)}
+        found = mlflow.MlflowClient().search_model_versions(f"name = '{MODEL}'")
+        rows = [
+            {
+                "version": int(one.version),
+                "run_id": one.run_id,
+                "alias": names.get(int(one.version)),
+                "replaced": one.tags.get(BEFORE),
+            }
+            for one in found
+        ]
+        return sorted(rows, key=lambda row: -int(row["version"]))
+
+    def fetch(self, version: int, path: Path) -> None:
+        """Write a registered version's bundle to ``path``, which a service may be reading: whole or not at all."""
+        self.start()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetching-") as folder:
+            mlflow.artifacts.download_artifacts(artifact_uri=f"models:/{MODEL}/{version}", dst_path=folder)
+            (model,) = Path(folder).rglob("*.onnx")
+            model.replace(path)
+
+    def _point(self, champion: int, previous: int | None) -> None:
+        client = mlflow.MlflowClient()
+        client.set_registered_model_alias(MODEL, CHAMPION, str(champion))
+        if previous is None:
+            client.delete_registered_model_alias(MODEL, PREVIOUS)
+        else:
+            client.set_registered_model_alias(MODEL, PREVIOUS, str(previous))
+
+    def _before(self, version: int) -> int | None:
+        before = mlflow.MlflowClient().get_model_version(MODEL, str(version)).tags.get(BEFORE)
+        return None if before is None else int(before)
+
+    def _aliased(self, alias: str) -> int | None:
+        try:
+            found = mlflow.MlflowClient().get_model_version_by_alias(MODEL, alias)
+        except mlflow.MlflowException:
+            return None
+        return int(found.version)
+
+    def _exists(self, version: int) -> None:
+        try:
+            mlflow.MlflowClient().get_model_version(MODEL, str(version))
+        except mlflow.MlflowException:
+            raise ValueError(f"there is no version {version} of {MODEL} in {self.uri}") from None
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -157,7 +157,7 @@ def scored(bundle: Bundle, events: pa.Table) -> pd.DataFrame:
     )
     score_stream(scorer, chunks(events), [])
     scores = pa.concat_tables(parts).select(["user_id", "timestamp", "score"])
-    frame = scores.select(["user_id", "score"]).to_pandas()
+    frame: pd.DataFrame = scores.select(["user_id", "score"]).to_pandas()
     frame["timestamp"] = scores.column("timestamp").cast(pa.int64()).to_numpy()
     return frame
 
