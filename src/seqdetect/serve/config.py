@@ -9,6 +9,7 @@ from msgspec import Meta, Struct, field
 
 from seqdetect.score.engine import LEVELS
 from seqdetect.secret import Secret
+from seqdetect.serve.alerts import Alerts
 from seqdetect.serve.document import Document, hint, load
 
 Seconds = Annotated[float, Meta(gt=0)]
@@ -16,13 +17,27 @@ Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(gt=0)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Share = Annotated[float, Meta(ge=0)]
-FIXED: Final = ("input", "outputs", "delivery", "checkpoint", "limits", "http", "reload", "log")
+Format = Literal["litellm", "otlp", "nginx", "kong", "openai", "openai_usage"]
+"""As in ``seqdetect.source.adapter.FORMATS``."""
+FIXED: Final = (
+    "input",
+    "outputs",
+    "delivery",
+    "checkpoint",
+    "limits",
+    "http",
+    "page",
+    "feedback",
+    "reload",
+    "log",
+)
 """Sections that only a restart changes."""
 INPUTS: Final = ("stdin", "file", "http", "kafka")
+DEFAULT: Final = "default"
 TIERS: Final = dict.fromkeys(LEVELS[1:])
 
 
-class Prices(Struct, frozen=True, forbid_unknown_fields=True):
+class Price(Struct, frozen=True, forbid_unknown_fields=True):
     """USD per million tokens."""
 
     prompt: Share = 0.0
@@ -30,14 +45,15 @@ class Prices(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Model(Struct, frozen=True, forbid_unknown_fields=True):
-    """One bundle at work on one key; ``key`` is the bundle's own where none is given."""
+    """One bundle at work on one key; ``key`` is the bundle's own where none is given. ``prices`` are a ``Price``, or
+    one for each LLM and ``default`` for all others."""
 
     name: Name
     bundle: Path
     key: str | None = None
     shadow: bool = False
     thresholds: dict[str, float] = {}
-    prices: Prices | None = None
+    prices: dict[str, Any] | None = None
     runbooks: str | None = None
 
 
@@ -48,15 +64,30 @@ class Reading(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     timezone: str = "UTC"
     timestamp_unit: Literal["auto", "s", "ms", "us", "ns"] = "auto"
     epoch: str | None = None
+    hash_users: Secret | None = None
+    hash_addresses: bool = False
 
 
-class Stdin(Reading, frozen=True, forbid_unknown_fields=True):
+class Foreign(Reading, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Records of another program in place of events: which one, and where they name the user, best first."""
+
+    format: Format | None = None
+    users: list[str] = []
+
+
+class Adapter(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where another program's records name the user, best first; without any, where they usually do."""
+
+    users: list[str] = []
+
+
+class Stdin(Foreign, frozen=True, forbid_unknown_fields=True):
     """JSON lines on standard input; ``journal`` is a folder to write them to before they are scored."""
 
     journal: Path | None = None
 
 
-class File(Reading, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class File(Foreign, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """JSON lines that others add to a file, followed over its renaming and truncation."""
 
     path: Path
@@ -64,8 +95,9 @@ class File(Reading, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Http(Reading, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /v1/events`` on the address of the section ``http``."""
+    """``POST /v1/events`` on the address of the section ``http``; with an adapter, another path for its records."""
 
+    adapters: dict[Format, Adapter] = {}
     journal: Path | None = None
     proxies: list[str] = []
     body_bytes: Count = 8 << 20
@@ -77,7 +109,7 @@ class Http(Reading, frozen=True, kw_only=True, forbid_unknown_fields=True):
     burst_events: Positive | None = None
 
 
-class Kafka(Reading, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Kafka(Foreign, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Topics of JSON objects keyed by user. ``settings`` and ``secrets`` are librdkafka's, by their names there."""
 
     servers: str
@@ -132,6 +164,21 @@ class Web(Struct, frozen=True, forbid_unknown_fields=True):
     token_file: Path | None = None
 
 
+class Page(Struct, frozen=True, forbid_unknown_fields=True):
+    """The page at ``/`` of the section ``http``; ``hosts`` are further names that it is reached by."""
+
+    enabled: bool = True
+    users: Annotated[int, Meta(gt=0, le=10_000)] = 200
+    steps: Annotated[int, Meta(gt=0, le=100_000)] = 2160
+    hosts: list[str] = []
+
+
+class Feedback(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where verdicts on alerts are kept."""
+
+    path: Path
+
+
 class Reload(Struct, frozen=True, forbid_unknown_fields=True):
     """How often bundle files are looked at; 0: only when asked to by SIGHUP."""
 
@@ -151,9 +198,12 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     input: Input
     outputs: Annotated[list[dict[str, dict[str, Any]]], Meta(min_length=1)]
     checkpoint: Checkpoint
+    alerts: Alerts = field(default_factory=Alerts)
     delivery: Delivery = field(default_factory=Delivery)
     limits: Limits = field(default_factory=Limits)
     http: Web = field(default_factory=Web)
+    page: Page = field(default_factory=Page)
+    feedback: Feedback | None = None
     reload: Reload = field(default_factory=Reload)
     log: Log = field(default_factory=Log)
 
@@ -192,6 +242,15 @@ def _check_models(models: list[Model], here: Document) -> None:
         if model.name in names:
             raise one.error(f"{model.name} is taken by another model", "name")
         names.add(model.name)
+        prices(model, one)
         for tier in model.thresholds:
             if tier not in TIERS:
                 raise one.error(f"there is no such tier{hint(tier, TIERS)}", f"thresholds.{tier}")
+
+
+def prices(model: Model, here: Document) -> dict[str, Price]:
+    """By LLM, ``default`` for all others; a lone price is that of all. ``here`` is the model's place."""
+    given = model.prices or {}
+    if given and not any(isinstance(price, dict) for price in given.values()):
+        return {DEFAULT: here.inside("prices", given).read(Price)}
+    return {name: here.inside(f"prices.{name}", price).read(Price) for name, price in given.items()}

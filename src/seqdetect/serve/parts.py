@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from seqdetect.events import Tally
+from seqdetect.score.engine import Scored
 from seqdetect.scorer import Model, Scorer
 from seqdetect.serve.config import Limits
 from seqdetect.serve.logs import say
@@ -32,6 +33,26 @@ class Store:
         return self.folder / f"{part or LONE}.ckpt"
 
 
+class Onlooker(Protocol):
+    """Sees what happens in each part, in the scoring thread."""
+
+    def begin(self, part: str, scorer: Scorer) -> None:
+        """``scorer`` takes up the part, or goes on with other models."""
+        ...
+
+    def scored(self, part: str, model: str, scored: Scored) -> None:
+        """Steps that ``model`` has scored; the changes of alerts that they cause come after."""
+        ...
+
+    def changed(self, part: str, changes: Sequence[dict[str, Any]]) -> None:
+        """Changes of alerts, which are delivered next."""
+        ...
+
+    def forget(self, part: str) -> None:
+        """The part is gone."""
+        ...
+
+
 class Scorers:
     """The ``Parts`` of a live source: makes, restores, saves and forgets the scorers of the parts at hand.
 
@@ -39,7 +60,13 @@ class Scorers:
     """
 
     def __init__(
-        self, models: Sequence[Model], store: Store, tally: Tally, limits: Limits, metrics: Metrics
+        self,
+        models: Sequence[Model],
+        store: Store,
+        tally: Tally,
+        limits: Limits,
+        metrics: Metrics,
+        onlookers: Sequence[Onlooker] = (),
     ) -> None:
         self.by_part: dict[str, Scorer] = {}
         self.commit: Callable[[str, Any], None] = lambda part, position: None
@@ -48,6 +75,7 @@ class Scorers:
         self._tally = tally
         self._limits = limits
         self._metrics = metrics
+        self._onlookers = onlookers
         self._reached: dict[str, Any] = {}
         self._unsaved: set[str] = set()
 
@@ -67,6 +95,7 @@ class Scorers:
         self.by_part[part] = scorer
         self._reached[part] = position
         self._metrics.begin_part(part, scorer)
+        self._tell_begin(part)
         say(LOG, logging.INFO, "part_assigned", part=part or LONE, restored=origin, position=position)
         return position
 
@@ -79,11 +108,15 @@ class Scorers:
             self._reached.pop(part)
             self._unsaved.discard(part)
             self._metrics.forget_part(part)
+            for one in self._onlookers:
+                one.forget(part)
             say(LOG, logging.INFO, "part_gone", part=part or LONE)
 
     def push(self, batch: Batch) -> list[dict[str, Any]]:
         """The changes that the batch causes. They have to be delivered before ``reached`` is called."""
-        return self.by_part[batch.part].push(batch.table)
+        changes = self.by_part[batch.part].push(batch.table)
+        self._tell_changed(batch.part, changes)
+        return changes
 
     def reached(self, batch: Batch) -> None:
         """All that the batch caused has been delivered."""
@@ -97,7 +130,10 @@ class Scorers:
     def flush(self) -> list[dict[str, Any]]:
         """Complete every open tick, at the end of the input."""
         self._unsaved |= set(self.by_part)
-        return [change for scorer in self.by_part.values() for change in scorer.flush()]
+        found = {part: scorer.flush() for part, scorer in self.by_part.items()}
+        for part, changes in found.items():
+            self._tell_changed(part, changes)
+        return [change for changes in found.values() for change in changes]
 
     def save(self) -> None:
         """Write a checkpoint of every part that has moved, and commit it; what fails is tried again next time."""
@@ -122,6 +158,8 @@ class Scorers:
             raise
         self._models = list(models)
         self._unsaved |= set(self.by_part)
+        for part in self.by_part:
+            self._tell_begin(part)
 
     @staticmethod
     def _begin(scorer: Scorer, start: Path) -> str:
@@ -132,7 +170,15 @@ class Scorers:
         return str(start)
 
     def _made(self, part: str) -> Scorer:
-        write = partial(self._metrics.scored, part)
+        told: list[Callable[[str, Scored], None]] = [
+            partial(self._metrics.scored, part),
+            *(partial(one.scored, part) for one in self._onlookers),
+        ]
+
+        def write(model: str, scored: Scored) -> None:
+            for tell in told:
+                tell(model, scored)
+
         return Scorer(
             self._models,
             self._tally,
@@ -141,6 +187,14 @@ class Scorers:
             scope=part,
             write=write,
         )
+
+    def _tell_begin(self, part: str) -> None:
+        for one in self._onlookers:
+            one.begin(part, self.by_part[part])
+
+    def _tell_changed(self, part: str, changes: list[dict[str, Any]]) -> None:
+        for one in self._onlookers if changes else ():
+            one.changed(part, changes)
 
     def _save(self, part: str) -> None:
         if part not in self._unsaved:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqdetect.events import Tally
+from seqdetect.feedback.store import Verdicts
 from seqdetect.scorer import Model, Scorer
-from seqdetect.serve import config, inputs, logs, models, outputs, reload, web
+from seqdetect.serve import alerts, config, inputs, logs, models, outputs, reload, web
 from seqdetect.serve.config import Config
 from seqdetect.serve.delivery import Outputs
 from seqdetect.serve.document import Document
@@ -21,6 +22,11 @@ from seqdetect.serve.metrics import Metrics
 from seqdetect.serve.models import Bundles
 from seqdetect.serve.orders import Orders
 from seqdetect.serve.outputs import Chosen
+from seqdetect.serve.page import routes as page
+from seqdetect.serve.page.board import Board
+from seqdetect.serve.page.guard import Guard
+from seqdetect.serve.page.verdicts import Judgements
+from seqdetect.serve.page.vitals import Vitals
 from seqdetect.serve.parts import Scorers, Store
 from seqdetect.serve.queued import Queues
 
@@ -46,7 +52,7 @@ def plan(path: str | Path) -> Plan:
     """Read the configuration and load its bundles. Raises ``ValueError`` or ``OSError`` that says what to do."""
     settings, here = config.read(path)
     bundles = models.open_all(settings.models, here)
-    built = models.build(settings.models, bundles, here)
+    built = models.build(settings.models, bundles, here, alerts.build(settings.alerts, here))
     try:
         Scorer(built, Tally())
     except ValueError as error:
@@ -61,10 +67,16 @@ def serve(made: Plan) -> None:
     health, metrics, tally = Health(settings.limits.stall_s), Metrics(), Tally()
     orders = Orders(settings.limits.stop_s, health.move)
     store = Store(settings.checkpoint.folder, settings.checkpoint.start)
-    scorers = Scorers(made.models, store, tally, settings.limits, metrics)
+    board = Board(settings.page.users, settings.page.steps)
+    onlookers = [board] if settings.page.enabled else []
+    scorers = Scorers(made.models, store, tally, settings.limits, metrics, onlookers)
     metrics.models(made.models, reload.digests(settings.models, made.bundles))
     reloader = reload.Reload(settings, made.here, made.bundles, scorers, metrics)
     routes = web.routes(metrics, health)
+    judgements = _judgements(made, board, metrics)
+    if settings.page.enabled:
+        guard = Guard(settings.http.host, inputs.token(settings, made.here), settings.page.hosts)
+        routes += page.routes(board, Vitals(metrics.registry, health), judgements, guard)
     source = inputs.build(settings, made.here, made.models, tally, routes)
     orders.listen()
     with ExitStack() as held:
@@ -76,6 +88,18 @@ def serve(made: Plan) -> None:
         loop.look = _looker(orders, reloader, settings.reload.every_s)
         loop.address = lambda: f"{settings.http.host}:{server.port}"
         _run(loop, health)
+
+
+def _judgements(made: Plan, board: Board, metrics: Metrics) -> Judgements | None:
+    """Where verdicts are kept, if they are. Raises ``ValueError`` for a place where they cannot be."""
+    if made.settings.feedback is None:
+        return None
+    try:
+        verdicts = Verdicts(made.settings.feedback.path)
+    except (OSError, ValueError) as error:
+        raise made.here.error(str(error), "feedback.path") from error
+    metrics.follow_verdicts(verdicts.counts)
+    return Judgements(verdicts, board)
 
 
 def _run(loop: Loop, health: Health) -> None:

@@ -1,0 +1,248 @@
+"""What the page shows, kept as it happens: written by the scoring thread, read by the web server's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqdetect.alert.alert import EVERYBODY
+from seqdetect.score.engine import Scored
+from seqdetect.score.kind import UNKNOWN
+from seqdetect.scorer import Scorer
+from seqdetect.serve.page.alerts import Alerts, Change
+from seqdetect.serve.page.cost import usd
+from seqdetect.serve.page.hour import Totals, largest
+from seqdetect.serve.page.rings import Rings, records
+from seqdetect.serve.page.track import Track
+from seqdetect.serve.page.watch import Watch, Watched, Worst
+
+RERANK_S: Final = 5.0
+"""How often the top users are worked out, which costs time by the number of users."""
+TOP: Final = 25
+"""Users at the top of each ranking who are watched."""
+
+
+RANKINGS: Final[Mapping[str, Callable[[Totals], NDArray[np.float32]]]] = {
+    "score": lambda totals: totals.score,
+    "tokens": lambda totals: totals.prompt + totals.completion,
+    "cost": lambda totals: totals.usd,
+}
+"""What users can be put in order by."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A model as the page needs to know it."""
+
+    name: str
+    key: str
+    shadow: bool
+    tick_s: float
+    thresholds: Mapping[str, float]
+    prices: Any
+    version: str
+
+
+@dataclass(frozen=True)
+class User:
+    """What one user did in the last hour."""
+
+    name: str
+    score: float
+    prompt_tokens: int
+    completion_tokens: int
+    usd: float | None
+    watched: bool
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The steps that are kept of one user, oldest first; None where nothing is: it is watched from now on."""
+
+    steps: NDArray[np.void] | None
+    worst: Sequence[Worst]
+    alerts: Sequence[Change]
+
+
+class Board:
+    """Alerts, the last hour of everybody, and the last ``steps`` steps of ``users`` users.
+
+    Watched are those with an alert, those at the top of the last hour and those that somebody looked at; steps from
+    before a user was watched are not known, and nothing outlives the process but what checkpoints bring back: the
+    open alerts. Memory is bounded: 37 bytes for each of ``users`` times ``steps``, and 98 per user remembered.
+    """
+
+    def __init__(self, users: int, steps: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lock = Lock()
+        self._clock = clock
+        self._alerts = Alerts()
+        self._watch = Watch(users, lambda who: self._alerts.rank(*who))
+        self._rings = Rings(users, steps)
+        self._tracks: dict[tuple[str, str], Track] = {}
+        self._asked: set[tuple[str, str]] = set()
+        self._reranked = -np.inf
+        self._now: int | None = None
+        self.models: dict[str, Shown] = {}
+
+    # ---- told by the scoring thread
+
+    def begin(self, part: str, scorer: Scorer) -> None:
+        """``scorer`` takes up ``part``, or goes on with other models; its open alerts are known from now on."""
+        with self._lock:
+            heads = [(lane, head) for lane in scorer.lanes for head in lane.heads]
+            self.models = {head.name: _shown(lane.key, head) for lane, head in heads}
+            before, self._tracks = self._tracks, {k: t for k, t in self._tracks.items() if k[0] != part}
+            for lane, head in heads:
+                old = before.get((part, head.name))
+                same = old is not None and old.keys is lane.stream.keys
+                self._tracks[part, head.name] = old if same and old is not None else Track(lane.stream.keys)
+            self._alerts.begin(part, scorer.standing())
+            self._watch.keep(self.models)
+            self._place()
+
+    def forget(self, part: str) -> None:
+        """The part is somebody else's now."""
+        with self._lock:
+            self._tracks = {key: track for key, track in self._tracks.items() if key[0] != part}
+            self._alerts.forget(part)
+
+    def scored(self, part: str, model: str, scored: Scored) -> None:
+        """Take in the steps that ``model`` has scored; the changes that they cause come after."""
+        if not len(scored):
+            return
+        with self._lock:
+            track = self._tracks[part, model]
+            track.hour.add(scored, usd(scored, self.models[model].prices))
+            self._now = max(self._now or 0, int(scored.tick[-1]))
+            now = self._clock()
+            hot = self._note_hot(model, scored, now)
+            if now >= self._reranked + RERANK_S:
+                self._reranked = now
+                self._rerank(now)
+                hot = True
+            if hot:
+                self._place()
+            rows, rings = track.watched(scored)
+            self._rings.put(rings, records(scored, rows))
+
+    def changed(self, part: str, changes: Iterable[Change]) -> None:
+        """Changes of alerts in ``part``, in order."""
+        with self._lock:
+            self._alerts.take(part, changes)
+
+    # ---- asked by the web server's
+
+    def now(self) -> int | None:
+        """The end of the last tick that was scored, microseconds; None before the first."""
+        return self._now
+
+    def open(self) -> tuple[list[Change], int]:
+        """The open alerts, the worst first, and how many more are not kept."""
+        with self._lock:
+            return self._alerts.open(), self._alerts.left_out
+
+    def resolved(self) -> list[Change]:
+        """Alerts resolved lately, the newest first."""
+        with self._lock:
+            return self._alerts.resolved()
+
+    def alert(self, model: str, alert_id: str) -> Change | None:
+        """The last state of an alert."""
+        with self._lock:
+            return self._alerts.find(model, alert_id)
+
+    def top(self, model: str, by: str, count: int) -> list[User]:
+        """The users of the last hour with the most of ``by``: one of ``RANKINGS``."""
+        with self._lock:
+            users = self._ranked(model, by, count)
+        return users
+
+    def timeline(self, model: str, user: str) -> Timeline:
+        """What is kept of ``user``, who is watched from now on."""
+        with self._lock:
+            alerts = self._alerts.of(model, user)
+            watched = self._watch.get((model, user))
+            if watched is None:
+                self._asked.add((model, user))
+                return Timeline(None, [], alerts)
+            watched.wanted = self._clock()
+            steps = self._rings.steps(watched.ring)
+            return Timeline(steps, sorted(watched.worst, reverse=True), alerts)
+
+    # ---- with the lock held
+
+    def _note_hot(self, model: str, scored: Scored, now: float) -> bool:
+        new = False
+        for row, causes in scored.causes.items():
+            who = (model, scored.names[scored.user[row]])
+            new |= self._watch.get(who) is None
+            watched = self._wanted(who, int(scored.level[row]), now)
+            if watched is not None:
+                step = Worst(float(scored.score[row]), int(scored.tick[row]), scored.kind.get(row, UNKNOWN),
+                             tuple(causes))  # fmt: skip
+                watched.note(step)
+        return new
+
+    def _wanted(self, who: tuple[str, str], rank: int, now: float) -> Watched | None:
+        known = self._watch.get(who)
+        watched = self._watch.want(who, rank, now)
+        if known is None and watched is not None:
+            self._rings.clear(watched.ring)
+        return watched
+
+    def _rerank(self, now: float) -> None:
+        """Watch who is at the top, who has an alert since before the start, and who was asked for."""
+        for who in self._asked:
+            self._wanted(who, 0, now)
+        self._asked.clear()
+        for one in self._alerts.open():
+            who = (one["model"], one["user_id"])
+            if one["user_id"] != EVERYBODY and self._watch.get(who) is None:
+                self._wanted(who, self._alerts.rank(*who), now)
+        for model in self.models.values():
+            for by in RANKINGS if not model.shadow else ():
+                for user in self._ranked(model.name, by, TOP):
+                    self._wanted((model.name, user.name), 0, now)
+
+    def _ranked(self, model: str, by: str, count: int) -> list[User]:
+        found: list[tuple[float, User]] = []
+        for (_, name), track in self._tracks.items():
+            if name == model:
+                totals = track.hour.totals()
+                values = RANKINGS[by](totals)
+                found += [
+                    (float(values[row]), self._user(model, track.hour.names[row], totals, row))
+                    for row in largest(values, count).tolist()
+                ]
+        return [user for _, user in sorted(found, key=lambda one: -one[0])[:count]]
+
+    def _user(self, model: str, name: str, totals: Totals, row: int) -> User:
+        cost = float(totals.usd[row])
+        return User(
+            name,
+            float(totals.score[row]),
+            round(float(totals.prompt[row])),
+            round(float(totals.completion[row])),
+            None if np.isnan(cost) or self.models[model].prices is None else cost,
+            self._watch.get((model, name)) is not None,
+        )
+
+    def _place(self) -> None:
+        watched: dict[str, list[Watched]] = {}
+        for one in self._watch:
+            watched.setdefault(one.who[0], []).append(one)
+        for (_, model), track in self._tracks.items():
+            track.place(watched.get(model, []))
+
+
+def _shown(key: str, head: Any) -> Shown:
+    book, meta = head.book, head.judge.bundle.metadata
+    return Shown(
+        head.name, key, head.shadow, meta.tick_s, dict(head.judge.thresholds), book.prices, meta.version
+    )
