@@ -74,6 +74,8 @@ class Lane:
         for place, head in enumerate(self.heads):
             head.judge.stepper.grow(len(self.stream.keys))
             arrays[f"state_{place}"] = head.judge.stepper.state[: len(self.stream.keys)]
+            crowd = head.book.crowd.memory()
+            arrays |= {f"crowd_{place}/{name}": array for name, array in crowd.items()}
         return document, arrays
 
     def recall(self, document: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], origin: str) -> None:
@@ -95,6 +97,10 @@ class Lane:
                 continue
             head.judge.stepper.restore(arrays[f"state_{place}"][:users])
             head.book.recall(document["heads"][place]["book"], self.stream.featurizer.facts.last_tick[:users])
+            prefix = f"crowd_{place}/"
+            crowd = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+            if crowd:
+                head.book.crowd.recall(crowd)
 
     def check(self, before: Lane) -> None:
         """Raise ``ValueError`` where this lane cannot go on from ``before``."""

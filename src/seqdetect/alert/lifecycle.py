@@ -8,6 +8,7 @@ the score, by what it means for the business, and by what the day's allowance le
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, Final
@@ -20,6 +21,7 @@ from seqdetect.alert import route
 from seqdetect.alert.alert import CALM, CRITICAL, EVERYBODY, Alert, begun, joined, opened_again
 from seqdetect.alert.cap import OVERFLOW, Cap
 from seqdetect.alert.cooldown import Cooldown
+from seqdetect.alert.crowd import Crowd
 from seqdetect.alert.impact import Counts, Traffic, impact
 from seqdetect.alert.payload import Form
 from seqdetect.alert.policy import Policy
@@ -64,6 +66,7 @@ class AlertBook:
         self.cap = Cap(self.policy.cap_per_day)
         self.cooldown = Cooldown(round(self.policy.cooldown_s * MICROSECONDS))
         self.traffic = Traffic(self.tick_us, self.policy.objectives)
+        self.crowd = Crowd(self.tick_us)
         self.tell = Form(self.metadata, self.thresholds, self.runbooks, self.labels, self.scope)
         self.holds = _holds(self.tell, self.policy.hysteresis)
 
@@ -71,17 +74,19 @@ class AlertBook:
         """Changes caused by ``scored``, in order; ``now`` is the end of the last complete tick (microseconds)."""
         changes: Changes = []
         self.traffic.begin(scored)
+        self.crowd.begin(scored)
         noted = 0
         # once per tick: many users at once must not cost the square of their number
         for tick, steps in groupby(self._steps(scored), key=lambda step: step.last):
             known = int(np.searchsorted(scored.tick, tick, "right"))
-            self.active.note(scored, slice(noted, known))
+            self._note(scored, slice(noted, known))
             self.traffic.upto(tick)
             noted = known
             changes += self._resolve_before(tick)
             changes += self._tick(tick, list(steps))
-        self.active.note(scored, slice(noted, len(scored)))
+        self._note(scored, slice(noted, len(scored)))
         self.traffic.rest()
+        self.crowd.rest()
         if now is not None:
             changes += self._resolve_before(now)
         return changes
@@ -107,6 +112,10 @@ class AlertBook:
             costs = self.prices.costs(scored, rows, self.tick_us)
         return [begun(scored, row, self.tick_us, cost) for row, cost in zip(rows, costs, strict=True)]
 
+    def _note(self, scored: Scored, rows: slice) -> None:
+        """Take in who sent something; ``rows`` are those of whole ticks, and follow those of the last call."""
+        self.crowd.note(scored.tick[rows], self.active.note(scored, rows))
+
     def _tick(self, now: int, steps: list[Alert]) -> Changes:
         """Changes caused by ``steps`` of the tick that ends at ``now`` (microseconds)."""
         hot = [step for step in steps if step.tier != CALM]
@@ -116,6 +125,7 @@ class AlertBook:
             changes += self._step(step)
         if hot and self.surge is not None:
             self.surge.settle(now, active)
+            self.surge.judge(self.crowd, now, active, self.policy.calendar)
             self.surge.alert = self._judged(self.surge.alert, now)
             news = self.surge.news()
             changes = [self.tell(self.surge.alert, news, now), *changes] if news else changes
@@ -145,7 +155,7 @@ class AlertBook:
     def _go_on(self, surge: Surge, now: int) -> None:
         """A surge of the same kind as the one before, soon after it, is the same population alert again."""
         before = self.cooldown.take(EVERYBODY, now)
-        if before is not None and before.kind == surge.alert.kind:
+        if before is not None and surge.may_be(before.kind):
             surge.alert = opened_again(before, surge.alert)
 
     def _step(self, step: Alert) -> Changes:
@@ -236,8 +246,8 @@ class AlertBook:
         self.cap.recall(before.cap.memory())
 
     def know(self, before: AlertBook) -> None:
-        """Go on from what ``before`` knows of the traffic; it is another's as well."""
-        self.active = before.active
+        """Go on from what ``before`` knows of the traffic, of which another may take a copy as well."""
+        self.active, self.crowd = deepcopy(before.active), deepcopy(before.crowd)
         self.traffic.periods = dict(before.traffic.periods)
 
     def memory(self) -> dict[str, Any]:

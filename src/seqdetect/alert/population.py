@@ -1,4 +1,8 @@
-"""A surge: alerts of many users that begin together are one alert of the whole population."""
+"""A surge: alerts of many users that begin together are one alert of the whole population.
+
+Its kind is what the causes of its users' alerts have in common. Where they say no more than that there is more of the
+same, or nothing in common, and the evidence (``triage``) says that one hand is behind it, it is a botnet.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from numpy.typing import NDArray
 
 from seqdetect.alert.alert import EVERYBODY, Alert, joined, named
 from seqdetect.alert.aspect import Aspect, aspect
+from seqdetect.alert.crowd import Crowd
+from seqdetect.alert.triage import ATTACK, Calendar, Moment, triage
 from seqdetect.events import MICROSECONDS
 from seqdetect.score.engine import LEVELS, Scored
 from seqdetect.score.kind import UNKNOWN
@@ -32,6 +38,10 @@ KINDS: Final = {
     Aspect.ANSWERS: "degradation",
     Aspect.OTHER: UNKNOWN,
 }
+OPEN_TO_DOUBT: Final = (KINDS[Aspect.RATE], KINDS[Aspect.OTHER])
+"""Kinds that evidence of an attack turns into a botnet. The others name a change that was seen."""
+JUDGED_S: Final = 60.0
+"""The evidence is looked at anew this often: a surge's first minute tells less than its tenth."""
 
 
 def least(active: int) -> float:
@@ -46,6 +56,11 @@ def surge_kind(aspects: Iterable[Aspect]) -> str:
         return KINDS[Aspect.RATE]
     del count[Aspect.RATE]
     return KINDS[max(count, key=lambda one: (count[one], one.name))]
+
+
+def refined(kind: str, verdict: str | None) -> str:
+    """The ``kind`` that the causes tell, in the light of the evidence."""
+    return KINDS[Aspect.ADDRESSES] if verdict == ATTACK and kind in OPEN_TO_DOUBT else kind
 
 
 class Active:
@@ -103,6 +118,10 @@ class Surge:
     """The last time it was still broad, microseconds."""
     told: Alert | None = None
     """The alert as it was last told of."""
+    by_causes: str = UNKNOWN
+    """What it is by its causes alone."""
+    judged: int = 0
+    """When its evidence was last looked at, microseconds."""
 
     @classmethod
     def of(cls, alerts: Sequence[Alert]) -> Surge:
@@ -125,7 +144,16 @@ class Surge:
             users=0,
             cost=0,
         )
-        return cls(empty, aspects, broad=last)
+        return cls(empty, aspects, broad=last, by_causes=kind)
+
+    @property
+    def verdict(self) -> str | None:
+        """What the evidence says: campaign, attack or unclear; None before it was looked at."""
+        return None if self.alert.triage is None else self.alert.triage["verdict"]
+
+    def may_be(self, kind: str) -> bool:
+        """Whether this surge is of that ``kind``, or will be if the evidence says so."""
+        return kind in (self.by_causes, refined(self.by_causes, ATTACK))
 
     def takes(self, alert: Alert) -> bool:
         """Whether ``alert`` of one user is part of the surge.
@@ -134,7 +162,7 @@ class Surge:
         same, one stolen key is that user's affair.
         """
         about = aspect(alert.causes)
-        same = about is Aspect.RATE or KINDS[about] == self.alert.kind
+        same = about is Aspect.RATE or KINDS[about] in (self.by_causes, self.alert.kind)
         return same or alert.tier != LEVELS[-1]
 
     def add(self, alert: Alert) -> None:
@@ -152,18 +180,36 @@ class Surge:
 
     def settle(self, now: int, active: int) -> None:
         """Once per tick: how many they are, what it is, and whether it is broad still, by half of what began it."""
-        kind = surge_kind(about for _, about in self.aspects.values()) if self.aspects else self.alert.kind
+        if self.aspects:
+            self.by_causes = surge_kind(about for _, about in self.aspects.values())
+        kind = refined(self.by_causes, self.verdict)
         self.alert = replace(self.alert, kind=kind, users=len(self.hot))
-        since = now - round(TOGETHER_S * MICROSECONDS)
-        if 2 * sum(last >= since for last in self.hot.values()) >= least(active):
+        if 2 * self._surging(now) >= least(active):
             self.broad = now
+
+    def judge(self, crowd: Crowd, now: int, active: int, calendar: Calendar) -> None:
+        """Look at the evidence, if that is due at ``now`` (microseconds)."""
+        if now < self.judged + round(JUDGED_S * MICROSECONDS):
+            return
+        self.judged = now
+        moment = Moment(self.alert.start, self.alert.since, now, self._surging(now), active)
+        found = triage(crowd, moment, calendar)
+        kind = refined(self.by_causes, found.verdict)
+        self.alert = replace(self.alert, kind=kind, triage=found.payload())
+
+    def _surging(self, now: int) -> int:
+        """How many had a hot step lately."""
+        since = now - round(TOGETHER_S * MICROSECONDS)
+        return sum(last >= since for last in self.hot.values())
 
     def news(self) -> str | None:
         """The change that there is to tell of, if any, which then counts as told; twice as many users are news."""
         before, self.told = self.told, self.alert
         if before is None:
             return "open"
-        if (before.severity, before.kind) != (self.alert.severity, self.alert.kind):
+        if any(getattr(before, name) != getattr(self.alert, name) for name in ("severity", "kind")):
+            return "update"
+        if (before.triage or {}).get("verdict") != self.verdict:
             return "update"
         if self.alert.users >= 2 * before.users:
             return "update"
