@@ -19,7 +19,7 @@ from programs import Program
 from receiver import receiver
 from seqdetect.secret import Secret
 from seqdetect.sink import RefusedError, UnavailableError
-from seqdetect.sink.alertmanager import LASTS_RESENDS, AlertmanagerSink, Naming, firing
+from seqdetect.sink.alertmanager import LASTS_RESENDS, AlertmanagerSink, Naming, annotated, firing
 
 NOBODY = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
 
@@ -188,6 +188,12 @@ def test_many_are_sent_in_several_requests():
         assert len(far.open) == 1100
         assert len(server.requests) == 3
         sink.close()
+
+
+def test_no_template_shows_markup_of_a_users_making():
+    told = annotated(change(user_id="<!channel>&"))
+    assert not set("<>&") & set(told["summary"] + told["description"])
+    assert told["user_id"] == "<!channel>&"
 
 
 def test_a_user_is_a_label_only_where_it_is_asked_for():

@@ -65,6 +65,10 @@ def test_no_user_id_breaks_out_of_its_line(user: str):
     assert words.one_line("a\u202eb\r\n\u2028c\x00d") == "a b c d"
 
 
+def test_no_user_id_is_markup():
+    assert words.unmarked("<!channel> <b>&lt;") == "‹!channel› ‹b›＆lt;"
+
+
 @given(st.text(max_size=50), st.integers(0, 40))
 def test_nothing_is_longer_than_it_may_be(text: str, most: int):
     assert len(words.cut(text, most)) <= most

@@ -15,7 +15,7 @@ import msgspec
 from seqdetect.secret import Secret
 from seqdetect.sink import Change, RefusedError, UnavailableError
 from seqdetect.sink.post import Address
-from seqdetect.sink.words import causes, cut, description, impact, one_line, title
+from seqdetect.sink.words import causes, cut, description, impact, one_line, title, unmarked
 
 LOG = logging.getLogger(__name__)
 LASTS_RESENDS: Final = 4
@@ -87,12 +87,15 @@ def ended(change: Change, labels: Labels, page_url: str | None, now: float) -> d
 
 
 def annotated(change: Change) -> dict[str, str]:
-    """What people and templates read; what is not known is left out."""
+    """What people and templates read; what is not known is left out.
+
+    Templates put the summary and the description into chats and mails, so they hold no markup; ``user_id`` is as it came.
+    """
     told = ("users", "score", "threshold", "tier", "tokens", "cost_usd", "reopened", "left_out", "into", "runbook_url",
             "bundle_version")  # fmt: skip
     found = {name: change[name] for name in told} | {
-        "summary": title(change),
-        "description": description(change),
+        "summary": unmarked(title(change)),
+        "description": unmarked(description(change)),
         "user_id": cut(change["user_id"], USER_CHARACTERS),
         "top_features": "; ".join(causes(change)),
         "impact": impact(change),

@@ -12,7 +12,7 @@ from seqdetect.secret import Secret
 from seqdetect.sink import Change
 from seqdetect.sink.incident import key, outgrown
 from seqdetect.sink.post import Address
-from seqdetect.sink.words import cut, description, one_line, title
+from seqdetect.sink.words import cut, description, one_line, title, unmarked
 
 MESSAGE_CHARACTERS: Final = 130
 DESCRIPTION_CHARACTERS: Final = 15_000
@@ -103,9 +103,9 @@ class OpsgenieSink:
 def _alert(change: Change, priority: str) -> dict[str, Any]:
     tags = [change["kind"], change["severity"], change["model"], *change["teams"]]
     return {
-        "message": cut(_unmarked(title(change)), MESSAGE_CHARACTERS),
+        "message": cut(unmarked(title(change)), MESSAGE_CHARACTERS),
         "alias": key(change),
-        "description": cut(_unmarked(description(change)), DESCRIPTION_CHARACTERS),
+        "description": cut(unmarked(description(change)), DESCRIPTION_CHARACTERS),
         "tags": [cut(one_line(tag), TAG_CHARACTERS) for tag in tags][:TAGS],
         "details": _details(change),
         "entity": cut(one_line(change["user_id"]), ENTITY_CHARACTERS),
@@ -122,13 +122,8 @@ def _details(change: Change) -> dict[str, str]:
 
 
 def _note(change: Change) -> str:
-    return cut(f"{_unmarked(title(change))}\n{_unmarked(description(change))}", NOTE_CHARACTERS)
+    return cut(f"{unmarked(title(change))}\n{unmarked(description(change))}", NOTE_CHARACTERS)
 
 
 def _path(alias: str, action: str) -> str:
     return f"/{quote(alias, safe='')}/{action}?identifierType=alias"
-
-
-def _unmarked(text: str) -> str:
-    """Without what begins a tag: Opsgenie shows messages and descriptions as HTML, and ids come from strangers."""
-    return text.replace("<", "‹").replace(">", "›").replace("&", "＆")

@@ -1,7 +1,7 @@
 """What happened, in words for people: the same sentences wherever a pager or a chat shows an alert.
 
 User ids and other names come from whoever sends requests. Here they become one line without control characters, cut
-where they are long; markup of the far side's own is its sink's to escape.
+where they are long; markup of the far side's own is its sink's to escape, or to take out with ``unmarked``.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ def one_line(text: str) -> str:
     """Without line breaks, control characters and those that turn the direction of writing."""
     shown = "".join(" " if unicodedata.category(one)[0] in "CZ" else one for one in text)
     return " ".join(shown.split())
+
+
+def unmarked(text: str) -> str:
+    """Without what begins a tag, a link or a mention where a far side takes texts for HTML or for a chat's markup."""
+    return text.replace("<", "‹").replace(">", "›").replace("&", "＆")
 
 
 def number(value: float) -> str:
