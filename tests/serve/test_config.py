@@ -192,7 +192,7 @@ def test_the_example_explains_every_setting_and_works(folder, monkeypatch):
     everything = re.sub(r"^( *)# ?([a-z_]+:)", r"\1\2", text, flags=re.MULTILINE)
     known = set(re.findall(r"\b([a-z_]+):", everything))
     for struct in (config.Config, config.Model, config.Http, config.File, config.Kafka, config.Stdin, config.Checkpoint,
-                   config.Limits, config.Web, config.Page, config.Feedback, config.Reload, config.Log, config.Prices):  # fmt: skip
+                   config.Limits, config.Web, config.Page, config.Feedback, config.Reload, config.Log, config.Price):  # fmt: skip
         assert set(struct.__struct_fields__) <= known, struct
     assert yaml.safe_load(text)["http"]["host"] == settings.http.host == "127.0.0.1"
     assert not stat.S_IXUSR & (ROOT / "serving" / "scorer.yaml").stat().st_mode

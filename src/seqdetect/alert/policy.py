@@ -58,10 +58,10 @@ class Policy:
 
     quiet_s: float = 600.0
     """An alert is resolved after this long without a step that keeps it open: as long as a score stays current."""
-    hysteresis: float = 0.3
+    hysteresis: float = 0.5
     """How far below the warning threshold a step still keeps an open alert open. Scores are -log10 of a tail
     probability: 0.3 is twice as likely."""
-    cooldown_s: float = 3000.0
+    cooldown_s: float = 3600.0
     """A hot step within this time after the resolve opens the same alert again."""
     escalate: Escalate = field(default_factory=Escalate)
     demote_below_usd_per_hour: float | None = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from seqdetect.alert.impact import PICO_USD
 from seqdetect.score.engine import Scored
 from seqdetect.sequence.requests import digest
 
@@ -19,7 +20,11 @@ class Price:
     prompt: float = 0.0
     completion: float = 0.0
 
-    def cost(self, prompt_tokens: int, completion_tokens: int) -> int:
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """USD."""
+        return self.exact(prompt_tokens, completion_tokens) / PICO_USD
+
+    def exact(self, prompt_tokens: int, completion_tokens: int) -> int:
         """In millionths of a millionth of a USD."""
         return prompt_tokens * round(self.prompt * 1e6) + completion_tokens * round(self.completion * 1e6)
 
@@ -39,7 +44,7 @@ class Prices:
         """What each of ``rows`` cost (millionths of a millionth of a USD); None where a price is missing."""
         if not self.models:
             price = self.default
-            return [None if price is None else price.cost(*scored.tokens[row].tolist()) for row in rows]
+            return [None if price is None else price.exact(*scored.tokens[row].tolist()) for row in rows]
         by_hash = {digest(name): price for name, price in self.models.items()}
         found = _by_model(scored, rows, tick_us)
         steps = [found.get((int(scored.user[row]), int(scored.tick[row])), []) for row in rows]
@@ -51,7 +56,7 @@ class Prices:
             price = by_hash.get(model, self.default)
             if price is None:
                 return None
-            total += price.cost(prompt, completion)
+            total += price.exact(prompt, completion)
         return total
 
 

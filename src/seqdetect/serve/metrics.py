@@ -44,6 +44,7 @@ class Metrics:
 
         self._read = counter("events_read", "Events that came in, rejected ones among them")
         self._rejected = counter("events_rejected", "Events that were not scored, by reason", "reason")
+        self._skipped = counter("events_skipped", "Records of other programs that were no requests to a model")
         self._late = counter("events_late", "Events that came after their tick was complete; not scored")
         self._steps = counter("steps_scored", "Steps scored: users active in a tick", "model")
         self._levels = counter("scores", "Scores at a level", "model", "level")
@@ -190,6 +191,7 @@ class Metrics:
         """Bring everything up to date that the scorers and the tally keep."""
         self._read.inc(self._more(("tally", "read"), tally.read))
         self._late.inc(self._more(("tally", "late"), tally.late))
+        self._skipped.inc(self._more(("tally", "skipped"), tally.skipped))
         for reason, count in tally.rejected.items():
             self._rejected.labels(reason).inc(self._more(("tally", "rejected", reason), count))
         held: Counter[tuple[str, str]] = Counter()
@@ -273,4 +275,6 @@ def _active(scorer: Scorer) -> Counter[tuple[str, str]]:
 def _prices(models: Sequence[Model]) -> dict[str, Priced]:
     """What traffic costs, by LLM model: as the first model has it that has prices."""
     first = next((model.prices for model in models if model.prices is not None), None)
-    return {} if first is None else {OTHER: first}
+    if first is None:
+        return {}
+    return dict(first.models) if first.default is None else {**first.models, OTHER: first.default}

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seqdetect.alert.policy import Policy
 from seqdetect.alert.prices import Price, Prices
 from seqdetect.bundle.load import Bundle, load
 from seqdetect.scorer import KEYS, Model
@@ -76,7 +77,9 @@ def open_all(
     return bundles
 
 
-def build(wanted: Sequence[config.Model], bundles: Mapping[Path, Loaded], here: Document) -> list[Model]:
+def build(
+    wanted: Sequence[config.Model], bundles: Mapping[Path, Loaded], here: Document, policy: Policy
+) -> list[Model]:
     """The scorer's models, in order. Raises ``ValueError`` for a key that does not exist."""
     built = []
     for place, model in enumerate(wanted):
@@ -86,8 +89,16 @@ def build(wanted: Sequence[config.Model], bundles: Mapping[Path, Loaded], here: 
             raise here.inside(f"models[{place}]", None).error(
                 f"{key} is nothing that users are told apart by{hint(key, dict.fromkeys(KEYS))}", "key"
             )
-        prices = None if model.prices is None else Prices(Price(model.prices.prompt, model.prices.completion))
+        prices = _prices(config.prices(model, here.inside(f"models[{place}]", None)))
         built.append(
-            Model(model.name, bundle, key, model.thresholds, prices, model.runbooks, shadow=model.shadow)
+            Model(
+                model.name, bundle, key, model.thresholds, prices, model.runbooks, policy, shadow=model.shadow
+            )
         )
     return built
+
+
+def _prices(given: Mapping[str, config.Price]) -> Prices | None:
+    found = {name: Price(one.prompt, one.completion) for name, one in given.items()}
+    default = found.pop(config.DEFAULT, None)
+    return Prices(default, found) if given else None

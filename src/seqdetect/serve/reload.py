@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from seqdetect.serve import config, models
+from seqdetect.serve import alerts, config, models
 from seqdetect.serve.config import Config
 from seqdetect.serve.document import Document
 from seqdetect.serve.logs import say
@@ -52,7 +52,7 @@ class Reload:
             self._exchange(ready)
 
     def reread(self) -> None:
-        """Read the configuration again and take over its models; other sections need a restart."""
+        """Read the configuration again and take over its models and how alerts are kept; the rest needs a restart."""
         try:
             settings, here = config.read(self._here.file)
             bundles = models.open_all(settings.models, here, self._bundles)
@@ -62,7 +62,7 @@ class Reload:
         changed = [name for name in config.FIXED if getattr(settings, name) != getattr(self._settings, name)]
         if changed:
             say(LOG, logging.WARNING, "restart_needed", sections=", ".join(changed))
-        self._take(settings.models, bundles, here)
+        self._take(settings, bundles, here)
 
     def _exchange(self, changed: Sequence[Path]) -> None:
         fresh: Bundles = {}
@@ -74,18 +74,18 @@ class Reload:
         same = {path: one for path, one in fresh.items() if one.digest == self._bundles[path].digest}
         self._bundles |= same
         if len(same) < len(fresh):
-            self._take(self._settings.models, self._bundles | fresh, self._here)
+            self._take(self._settings, self._bundles | fresh, self._here)
 
-    def _take(self, wanted: list[config.Model], bundles: Bundles, here: Document) -> None:
+    def _take(self, wanted: Config, bundles: Bundles, here: Document) -> None:
         try:
-            built = models.build(wanted, bundles, here)
+            built = models.build(wanted.models, bundles, here, alerts.build(wanted.alerts, here))
             self._scorers.swap(built)
         except ValueError as error:
             self._told(REFUSED, str(error))
             return
-        self._settings = msgspec.structs.replace(self._settings, models=wanted)
+        self._settings = msgspec.structs.replace(self._settings, models=wanted.models, alerts=wanted.alerts)
         self._bundles, self._here = bundles, here
-        self._metrics.models(built, digests(wanted, bundles))
+        self._metrics.models(built, digests(wanted.models, bundles))
         self._told(TAKEN, ", ".join(f"{model.name} {model.bundle.metadata.version}" for model in built))
 
     def _told(self, result: str, what: str) -> None:
