@@ -125,10 +125,10 @@ def close(outputs: Sequence[Output]) -> None:
     for output in outputs:
         sink = output.sink
         if isinstance(sink, Queued):
+            ended = sink.end(_LAST_REQUEST_S)
             if sink.spool.changes:
                 say(LOG, logging.WARNING, "outbox_left", output=output.name, changes=sink.spool.changes)
-            if not sink.end(_LAST_REQUEST_S):
-                # a request is under way: it is sent again at the next start
+            if not ended:  # a request is under way; what it brings is sent again after the next start
                 continue
             sink = sink.sink
         try:
