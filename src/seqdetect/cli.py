@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="seqdetect", description="Find the users of an LLM API who behave strangely."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_score, _add_serve, _add_simulate, _add_inspect, _add_report):
+    for add in (_add_score, _add_serve, _add_simulate, _add_inspect, _add_report, _add_feedback, _add_champion):
         add(commands)
     options = parser.parse_args(arguments)
     try:
@@ -159,6 +159,55 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     one.add_argument("folders", nargs="+", metavar="DIR")
     one.add_argument("--out", default="report.html", metavar="F")
+
+
+def _add_feedback(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    one = commands.add_parser(
+        "feedback",
+        help="give verdicts on alerts, and list, export or import them",
+        description="Verdicts on alerts are kept in an SQLite file, which train.py feedback=FILE learns from.",
+    )
+    actions = one.add_subparsers(dest="action", required=True, metavar="ACTION")
+    add = actions.add_parser("add", help="say what an alert was")
+    add.add_argument("alert_id", metavar="ALERT_ID")
+    add.add_argument(
+        "--verdict", required=True, choices=["true", "false", "benign"],
+        help="an attack, nothing, or real but expected",
+    )  # fmt: skip
+    add.add_argument("--author", required=True, help="who says so")
+    add.add_argument("--note", default="", help="why")
+    add.add_argument("--kind", metavar="K", help="what it was, where the alert's own kind is wrong")
+    add.add_argument(
+        "--alerts", required=True, metavar="F", help="alerts as JSON lines, or the file of the sqlite output"
+    )
+    listed = actions.add_parser("list", help="show the verdict that counts of each alert")
+    listed.add_argument("--all", action="store_true", help="every verdict ever given")
+    listed.add_argument("--json", action="store_true", help="as JSON lines")
+    out = actions.add_parser("export", help="write all verdicts to a file")
+    out.add_argument("file", metavar="F", help=".csv or .jsonl, or - for JSON lines on standard output")
+    taken = actions.add_parser("import", help="take in verdicts from a file; those known already are left out")
+    taken.add_argument("file", metavar="F", help=".csv or .jsonl, as export writes them")
+    for action in (add, listed, out, taken):
+        action.add_argument("--store", required=True, metavar="DB", help="the SQLite file of verdicts")
+
+
+def _add_champion(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    one = commands.add_parser(
+        "champion",
+        help="show, promote or roll back the registered bundle in force",
+        description="The champion is the registered bundle that train.py feedback=FILE has to beat.",
+    )
+    actions = one.add_subparsers(dest="action", required=True, metavar="ACTION")
+    shown = actions.add_parser("show", help="all registered versions")
+    promoted = actions.add_parser("promote", help="make a version champion by hand")
+    promoted.add_argument("version", type=int, metavar="VERSION")
+    back = actions.add_parser("rollback", help="make the champion before the present one champion again")
+    for action in (promoted, back):
+        action.add_argument("--out", metavar="B", help="write the champion's bundle there, whole or not at all")
+    for action in (shown, promoted, back):
+        action.add_argument(
+            "--tracking", default="sqlite:///mlruns.db", metavar="URI", help="MLflow store (default: %(default)s)"
+        )
 
 
 if __name__ == "__main__":
