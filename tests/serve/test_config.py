@@ -62,8 +62,8 @@ def test_paths_are_relative_to_the_file_and_nothing_means_defaults(folder, monke
         ("tokens,", "tokens, thresholds: {critical: high},", "models[0].thresholds[...]: expected a number, got text"),
         ("tokens,", "tokens, prices: {prompt: -1},", "models[0].prices.prompt: expected a number >= 0.0"),
         ("tokens, bundle: bundle.onnx}", "a, bundle: bundle.onnx}, {name: a, bundle: bundle.onnx}", "models[1].name: a is taken"),
-        ("stdin: ", "stdin: , http: ", "input: name exactly one of stdin, file, http, kafka; there are stdin and http"),
-        ("stdin: ", "", "input: name exactly one of stdin, file, http, kafka; there is none"),
+        ("stdin: ", "stdin: , http: ", "input: name exactly one of stdin, file, http, kafka, metrics; there are stdin and http"),
+        ("stdin: ", "", "input: name exactly one of stdin, file, http, kafka, metrics; there is none"),
         ("stdin: ", "stdn: ", "input.stdn: there is no such setting (did you mean stdin?)"),
         ("stdin: ", "stdin: {timezone: Mars/Olympus}", "input.stdin: timezone 'Mars/Olympus' is not known"),
         ("stdin: ", "stdin: {columns: {user: x}}", "input.stdin: columns names 'user'"),
@@ -191,7 +191,7 @@ def test_the_example_explains_every_setting_and_works(folder, monkeypatch):
     assert process.plan(folder / "scorer.yaml").models
     everything = re.sub(r"^( *)# ?([a-z_]+:)", r"\1\2", text, flags=re.MULTILINE)
     known = set(re.findall(r"\b([a-z_]+):", everything))
-    for struct in (config.Config, config.Model, config.Http, config.File, config.Kafka, config.Stdin, config.Checkpoint,
+    for struct in (config.Config, config.Model, config.Http, config.File, config.Kafka, config.Stdin, config.Scrape, config.Checkpoint,
                    config.Limits, config.Web, config.Page, config.Feedback, config.Reload, config.Log, config.Price):  # fmt: skip
         assert set(struct.__struct_fields__) <= known, struct
     assert yaml.safe_load(text)["http"]["host"] == settings.http.host == "127.0.0.1"

@@ -32,7 +32,7 @@ FIXED: Final = (
     "log",
 )
 """Sections that only a restart changes."""
-INPUTS: Final = ("stdin", "file", "http", "kafka")
+INPUTS: Final = ("stdin", "file", "http", "kafka", "metrics")
 DEFAULT: Final = "default"
 TIERS: Final = dict.fromkeys(LEVELS[1:])
 
@@ -109,6 +109,15 @@ class Http(Reading, frozen=True, kw_only=True, forbid_unknown_fields=True):
     burst_events: Positive | None = None
 
 
+class Scrape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``/metrics`` of inference servers, by the name that is their user, looked at every so often."""
+
+    targets: Annotated[dict[str, str], Meta(min_length=1)]
+    every_s: Annotated[float, Meta(ge=0.1, le=10)] = 5.0
+    timeout_s: Seconds = 3.0
+    journal: Path | None = None
+
+
 class Kafka(Foreign, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Topics of JSON objects keyed by user. ``settings`` and ``secrets`` are librdkafka's, by their names there."""
 
@@ -127,6 +136,7 @@ class Input(Struct, frozen=True, forbid_unknown_fields=True):
     file: File | None = None
     http: Http | None = None
     kafka: Kafka | None = None
+    metrics: Scrape | None = None
 
 
 class Checkpoint(Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -95,8 +95,20 @@ def parsed(adapter: Adapter, data: bytes, origin: str, first: int = 1, unit: str
                 skipped.append(number)
             else:
                 malformed.append((number, outcome))
-    fields = dict(adapter.fields)
-    return Block(origin, unit, _columns(rows), fields, np.array(numbers, np.int64), malformed, skipped)
+    block = tabled(rows, origin)
+    return replace(
+        block,
+        unit=unit,
+        names=dict(adapter.fields),
+        numbers=np.array(numbers, np.int64),
+        malformed=malformed,
+        skipped=skipped,
+    )
+
+
+def tabled(rows: Sequence[Row], origin: str) -> Block:
+    """The rows as a block, numbered from 1."""
+    return Block(origin, "row", _columns(rows), {}, 1 + np.arange(len(rows)))
 
 
 def _is_document(head: bytes) -> bool:
@@ -105,7 +117,7 @@ def _is_document(head: bytes) -> bool:
     return begin[:1] == b"[" or begin.partition(b"\n")[0].strip() == b"{"
 
 
-def _columns(rows: list[Row]) -> dict[str, pa.Array]:
+def _columns(rows: Sequence[Row]) -> dict[str, pa.Array]:
     """The rows' cells by column; an optional column that is empty throughout is left out."""
     columns = {}
     cells = list(zip(*rows, strict=True)) or [()] * len(Row._fields)

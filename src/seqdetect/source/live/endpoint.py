@@ -1,4 +1,4 @@
-"""``POST /v1/events``: who may send, how much, and what is answered."""
+"""Posted events: who may send, how much, and what is answered to what could not be taken in."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from seqdetect.events import Tally
 from seqdetect.secret import Secret
-from seqdetect.source.live.body import Gzip, Plain, TooLargeError, UnreadableError, lines
+from seqdetect.source.live.body import Gzip, Plain, TooLargeError, UnreadableError
+from seqdetect.source.live.door import Door
 from seqdetect.source.live.intake import Counts, FullError, UnwritableError
 from seqdetect.source.live.rate import Rates
-from seqdetect.source.live.reader import Reader
 
 LOG = logging.getLogger(__name__)
 
@@ -102,13 +103,12 @@ class Endpoint:
 
     def __init__(
         self,
-        reader: Reader,
         put: Callable[[pa.Table], Future[None]],
         counts: Counts,
         token: Secret | None,
         limits: Limits,
     ) -> None:
-        self._reader, self._put, self._counts, self._limits = reader, put, counts, limits
+        self._put, self._counts, self._limits = put, counts, limits
         self._token = None if token is None else token.encode()
         self._parser = ThreadPoolExecutor(1, "events-parser")
         self._reading = 0
@@ -120,32 +120,40 @@ class Endpoint:
         self.answers: Counter[int] = Counter()
         """How many requests were answered with each status."""
 
-    async def answer(self, request: Request) -> JSONResponse:
-        """202 with counts, or what is wrong as ``{"error": ...}``."""
+    def route(self, door: Door) -> Route:
+        """The route of ``door``."""
+
+        async def answer(request: Request) -> JSONResponse:
+            return await self._answer(request, door)
+
+        return Route(door.path, answer, methods=["POST"])
+
+    async def _answer(self, request: Request, door: Door) -> JSONResponse:
+        """As ``door`` has it, or what is wrong."""
         body = _Body(request)
         try:
-            response = JSONResponse(await self._accepted(request, body), 202)
+            response = await self._accepted(request, body, door)
         except _RefusalError as refusal:
             if refusal.status != 408 and "expect" not in request.headers:
                 await body.discard(self._limits.max_body_bytes)
             ending = {} if body.ended else _CLOSE
-            response = JSONResponse({"error": refusal.error}, refusal.status, refusal.headers | ending)
+            response = JSONResponse(door.refused(refusal.error), refusal.status, refusal.headers | ending)
         self.answers[response.status_code] += 1
         return response
 
     def close(self) -> None:
         self._parser.shutdown()
 
-    async def _accepted(self, request: Request, body: _Body) -> dict[str, object]:
+    async def _accepted(self, request: Request, body: _Body, door: Door) -> JSONResponse:
         self._authorise(request)
-        collector = self._collector(request)
+        collector = self._collector(request, door)
         client = request.client.host if request.client else ""
         self._admit(request, client)
         self._reading += 1
         try:
             data = await self._collected(body, collector)
             tally = Tally()
-            table = await self._table(data, tally)
+            table = await self._table(data, tally, door)
             if table.num_rows:
                 await self._kept(table)
         finally:
@@ -153,12 +161,7 @@ class Endpoint:
         if self._rates is not None and tally.read > 1:
             self._rates.charge(client, tally.read - 1)
         self._counts.add(tally)
-        return {
-            "accepted": table.num_rows,
-            "rejected": sum(tally.rejected.values()),
-            "reasons": dict(tally.rejected),
-            "examples": tally.examples,
-        }
+        return door.taken(table, tally)
 
     def _authorise(self, request: Request) -> None:
         if self._token is None:
@@ -172,13 +175,17 @@ class Endpoint:
         if scheme.lower() != b"bearer" or not known:
             raise _RefusalError(401, "a valid bearer token is needed", WWW_Authenticate="Bearer")
 
-    def _collector(self, request: Request) -> Plain | Gzip:
+    def _collector(self, request: Request, door: Door) -> Plain | Gzip:
         coding = request.headers.get("content-encoding", "").strip().lower()
         if coding not in _CODINGS:
             raise _RefusalError(
                 415, "the content encoding is not supported; use gzip or none", Accept_Encoding="gzip"
             )
-        for part in request.headers.get("content-type", "").lower().split(";")[1:]:
+        kind, *parameters = request.headers.get("content-type", "").lower().split(";")
+        unfit = door.unfit(kind.strip())
+        if unfit is not None:
+            raise _RefusalError(415, unfit)
+        for part in parameters:
             name, _, value = part.partition("=")
             if name.strip() == "charset" and value.strip(" \t\"'") not in _CHARSETS:
                 raise _RefusalError(415, "the charset is not supported; JSON is UTF-8")
@@ -215,23 +222,14 @@ class Endpoint:
         except UnreadableError as error:
             raise _RefusalError(400, str(error)) from None
 
-    async def _table(self, data: bytes, tally: Tally) -> pa.Table:
+    async def _table(self, data: bytes, tally: Tally, door: Door) -> pa.Table:
         try:
             if len(data) <= _PARSED_AT_ONCE:
-                return self._parsed(data, tally)
+                return door.read(data, tally)
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._parser, self._parsed, data, tally)
+            return await loop.run_in_executor(self._parser, door.read, data, tally)
         except UnreadableError as error:
             raise _RefusalError(400, str(error)) from None
-
-    def _parsed(self, data: bytes, tally: Tally) -> pa.Table:
-        text, unit = lines(data)
-        table = self._reader.read(text, "body", tally, unit=unit)
-        if unit == "line" and tally.read == tally.rejected["malformed_line"]:
-            raise UnreadableError(
-                f"the body is no JSON object, array of objects or lines of them: {tally.examples[0]}"
-            )
-        return table
 
     async def _kept(self, table: pa.Table) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Events posted to ``/v1/events`` as JSON."""
+"""Events posted to ``/v1/events`` as JSON, and other programs' records beside it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from seqdetect.events import Tally
 from seqdetect.secret import Secret
 from seqdetect.source.live import Batch, Parts
+from seqdetect.source.live.door import EVENTS, Door, Lines
 from seqdetect.source.live.endpoint import Endpoint, Limits
 from seqdetect.source.live.intake import Counts, Intake, Queue
 from seqdetect.source.live.reader import Reader
@@ -43,11 +44,13 @@ class Http:
         limits: Limits | None = None,
         proxies: Sequence[str] = (),
         routes: Sequence[BaseRoute] = (),
+        doors: Sequence[Door] = (),
     ) -> None:
         """Nothing is listened on yet.
 
         ``layout`` names columns and says how times are meant. ``routes`` are served beside the events, with
-        no token asked for. ``proxies``: reverse proxies whose word on the client's address is taken.
+        no token asked for. ``proxies``: reverse proxies whose word on the client's address is taken. ``doors`` are
+        further paths that take something in.
         """
         if token is not None and len(token.split()) != 1:
             raise ValueError("the token for posting events is not one word")
@@ -56,10 +59,9 @@ class Http:
         self._counts = Counts()
         self._queue = Queue(limits.max_queue_rows, limits.max_queue_bytes)
         self._intake: Intake = self._queue
-        self._endpoint = Endpoint(
-            Reader(layout or Layout()), lambda table: self._intake.put(table), self._counts, token, limits
-        )
-        self.app = Starlette(routes=[Route("/v1/events", self._endpoint.answer, methods=["POST"]), *routes])
+        self._endpoint = Endpoint(lambda table: self._intake.put(table), self._counts, token, limits)
+        taking = [Lines(EVENTS, Reader(layout or Layout())), *doors]
+        self.app = Starlette(routes=[*map(self._endpoint.route, taking), *routes])
         self._server = Server(self.app, host, port, limits, proxies)
         self._closed = False
 
