@@ -191,7 +191,7 @@ def test_the_example_explains_every_setting_and_works(folder, monkeypatch):
     assert process.plan(folder / "scorer.yaml").models
     everything = re.sub(r"^( *)# ?([a-z_]+:)", r"\1\2", text, flags=re.MULTILINE)
     known = set(re.findall(r"\b([a-z_]+):", everything))
-    for struct in (config.Config, config.Model, config.Http, config.File, config.Kafka, config.Stdin, config.Scrape, config.Checkpoint,
+    for struct in (config.Config, config.Model, config.Http, config.File, config.Kafka, config.Stdin, config.Scrape, config.Checkpoint, config.Delivery,
                    config.Limits, config.Web, config.Page, config.Feedback, config.Reload, config.Log, config.Price):  # fmt: skip
         assert set(struct.__struct_fields__) <= known, struct
     assert yaml.safe_load(text)["http"]["host"] == settings.http.host == "127.0.0.1"
