@@ -65,7 +65,7 @@ class Cap:
     def close(self) -> Alert:
         """The overflow alert, which is open no more, with the day's whole count."""
         assert self.overflow is not None
-        done, self.overflow = replace(self.overflow, left_out=self.left_out), None
+        done, self.overflow, self.left_out = replace(self.overflow, left_out=self.left_out), None, 0
         return done
 
     def memory(self) -> dict[str, Any]:
