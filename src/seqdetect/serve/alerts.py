@@ -63,7 +63,7 @@ class Alerts(Struct, frozen=True, forbid_unknown_fields=True):
     calendar: list[Launch] = []
 
 
-def build(alerts: Alerts, here: Document) -> Policy:
+def policy_of(alerts: Alerts, here: Document) -> Policy:
     """The policy that ``alerts`` stands for. Raises ``ValueError`` that names the setting."""
     if alerts.teams is not None and not alerts.teams:
         raise here.error("name at least one team", "alerts.teams")

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct, field
 
 from seqdetect.score.engine import LEVELS
 from seqdetect.secret import Secret
-from seqdetect.serve.alerts import Alerts
+from seqdetect.serve.alerts import Alerts, policy_of
 from seqdetect.serve.document import Document, hint, load
 
 Seconds = Annotated[float, Meta(gt=0)]
@@ -228,6 +228,7 @@ def read(path: str | Path) -> tuple[Config, Document]:
     config = here.read(Config)
     _check_input(config.input, here)
     _check_models(config.models, here)
+    policy_of(config.alerts, here)
     return config, here
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from seqdetect.events import Tally
 from seqdetect.feedback.store import Verdicts
 from seqdetect.scorer import Model, Scorer
-from seqdetect.serve import alerts, config, inputs, logs, models, outputs, reload, web
+from seqdetect.serve import config, inputs, logs, models, outputs, reload, web
+from seqdetect.serve.alerts import policy_of
 from seqdetect.serve.config import Config
 from seqdetect.serve.delivery import Outputs
 from seqdetect.serve.document import Document
@@ -52,7 +53,7 @@ def plan(path: str | Path) -> Plan:
     """Read the configuration and load its bundles. Raises ``ValueError`` or ``OSError`` that says what to do."""
     settings, here = config.read(path)
     bundles = models.open_all(settings.models, here)
-    built = models.build(settings.models, bundles, here, alerts.build(settings.alerts, here))
+    built = models.build(settings.models, bundles, here, policy_of(settings.alerts, here))
     try:
         Scorer(built, Tally())
     except ValueError as error:

@@ -9,7 +9,8 @@ from typing import Final
 
 import msgspec
 
-from seqdetect.serve import alerts, config, models
+from seqdetect.serve import config, models
+from seqdetect.serve.alerts import policy_of
 from seqdetect.serve.config import Config
 from seqdetect.serve.document import Document
 from seqdetect.serve.logs import say
@@ -78,7 +79,7 @@ class Reload:
 
     def _take(self, wanted: Config, bundles: Bundles, here: Document) -> None:
         try:
-            built = models.build(wanted.models, bundles, here, alerts.build(wanted.alerts, here))
+            built = models.build(wanted.models, bundles, here, policy_of(wanted.alerts, here))
             self._scorers.swap(built)
         except ValueError as error:
             self._told(REFUSED, str(error))
