@@ -29,6 +29,9 @@ SINKS: Final = {
     "kafka": "seqdetect.sink.kafka.KafkaSink",
     "opsgenie": "seqdetect.sink.opsgenie.OpsgenieSink",
     "pagerduty": "seqdetect.sink.pagerduty.PagerDutySink",
+    "slack": "seqdetect.sink.slack.SlackSink",
+    "sqlite": "seqdetect.sink.sqlite.SqliteSink",
+    "webhook": "seqdetect.sink.webhook.WebhookSink",
 }
 OWN: Final = ("name", "shadow", "muted", "teams", "severity")
 """Settings that every output has; no sink's parameter is called so."""
