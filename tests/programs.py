@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,15 @@ bind-address = "127.0.0.1:0"
 [http]
   bind-address = "127.0.0.1:{port}"
 """
+
+
+def until(true: Callable[[], Any], what: str) -> Any:
+    """The first true answer; fails where there is none for a long time."""
+    end = time.monotonic() + PATIENCE_S
+    while not (found := true()):
+        assert time.monotonic() < end, f"waited in vain for {what}"
+        time.sleep(0.05)
+    return found
 
 
 class Program:

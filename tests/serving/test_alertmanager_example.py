@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import programs
 from changes import change
 from far_side import Opsgenie, PagerDuty
-from programs import Program
+from programs import Program, until
 from receiver import Answer, Request, receiver
 from seqdetect.sink.alertmanager import AlertmanagerSink
 
@@ -72,14 +70,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             yield Site(manager, sink, pagerduty, opsgenie, sre, security)
             sink.close()
     assert not pagerduty.refused + opsgenie.refused
-
-
-def until(true: Callable[[], Any], what: str) -> Any:
-    end = time.monotonic() + programs.PATIENCE_S
-    while not (found := true()):
-        assert time.monotonic() < end, f"waited in vain for {what}"
-        time.sleep(0.05)
-    return found
 
 
 def test_amtool_finds_nothing_wrong():

@@ -15,21 +15,13 @@ from hypothesis import strategies as st
 import programs
 from changes import change
 from far_side import Alertmanager, FarSide, Opsgenie, PagerDuty
-from programs import Program
+from programs import Program, until
 from receiver import receiver
 from seqdetect.secret import Secret
 from seqdetect.sink import RefusedError, UnavailableError
 from seqdetect.sink.alertmanager import LASTS_RESENDS, AlertmanagerSink, Naming, annotated, firing
 
 NOBODY = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
-
-
-def until(true: Callable[[], Any], what: str) -> Any:
-    end = time.monotonic() + programs.PATIENCE_S
-    while not (found := true()):
-        assert time.monotonic() < end, f"waited in vain for {what}"
-        time.sleep(0.05)
-    return found
 
 
 @pytest.fixture(scope="module")
