@@ -111,7 +111,7 @@ function impact(one) {
     known(one.cost_usd) && `${usd(one.cost_usd)} so far`,
     known(found.cost_per_hour_usd) && `${usd(found.cost_per_hour_usd)} an hour`,
     known(found.traffic_share) && `${share(found.traffic_share)} of all tokens`,
-    known(found.slo_burn) && `error budget burns ${number(found.slo_burn)} times too fast`,
+    known(found.slo_burn) && `uses up its error budget at ${number(found.slo_burn)} times the allowed rate`,
   ].filter(Boolean);
   return parts.length > 0 && el("p", { class: "facts" }, parts.join(" · "));
 }

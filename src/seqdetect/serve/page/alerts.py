@@ -73,7 +73,7 @@ class Alerts:
         return self._worst.get((model, user), 0)
 
     def open(self) -> list[Change]:
-        """First what reaches a person, of that the criticals, of those the newest."""
+        """First what reaches a person, of that the criticals, of those the largest scores."""
         return [kept.change for kept in sorted(self._open.values(), key=_weight, reverse=True)]
 
     def resolved(self) -> list[Change]:
@@ -90,6 +90,6 @@ class Alerts:
         self._open = dict(ordered[:MOST_OPEN])
 
 
-def _weight(kept: Kept) -> tuple[bool, bool, bool, str]:
+def _weight(kept: Kept) -> tuple[bool, bool, bool, float]:
     one = kept.change
-    return (not one["shadow"], not one.get("muted"), one["severity"] == "critical", str(one["start"]))
+    return (not one["shadow"], not one["muted"], one["severity"] == "critical", float(one["score"]))

@@ -67,6 +67,7 @@ def timeline(board: Board, model: str, user: str, minutes: float) -> dict[str, A
         "user": user,
         "tick_s": shown.tick_s,
         "thresholds": dict(shown.thresholds),
+        "known": kept.known,
         "watched": kept.steps is not None,
         "alerts": [_span(one) for one in kept.alerts],
         "worst": [_worst(one, shown.tick_s) for one in kept.worst if one.tick > since],

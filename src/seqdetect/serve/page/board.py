@@ -63,8 +63,9 @@ class User:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The steps that are kept of one user, oldest first; None where nothing is: it is watched from now on."""
+    """The steps that are kept of one user, oldest first; None where none are: who is known is watched from now on."""
 
+    known: bool
     steps: NDArray[np.void] | None
     worst: Sequence[Worst]
     alerts: Sequence[Change]
@@ -160,8 +161,7 @@ class Board:
     def top(self, model: str, by: str, count: int) -> list[User]:
         """The users of the last hour with the most of ``by``: one of ``RANKINGS``."""
         with self._lock:
-            users = self._ranked(model, by, count)
-        return users
+            return self._ranked(model, by, count, self._totals(model))
 
     def timeline(self, model: str, user: str) -> Timeline:
         """What is kept of ``user``, who is watched from now on."""
@@ -169,11 +169,15 @@ class Board:
             alerts = self._alerts.of(model, user)
             watched = self._watch.get((model, user))
             if watched is None:
-                self._asked.add((model, user))
-                return Timeline(None, [], alerts)
+                known = any(track.keys.find(user) is not None for track in self._of(model))
+                if known:
+                    self._asked.add((model, user))
+                    self._reranked = -np.inf
+                return Timeline(known, None, [], alerts)
             watched.wanted = self._clock()
             steps = self._rings.steps(watched.ring)
-            return Timeline(steps, sorted(watched.worst, reverse=True), alerts)
+            steps = steps[np.argsort(steps["tick"], kind="stable")]  # a user may be in several parts
+            return Timeline(True, steps, sorted(watched.worst, reverse=True), alerts)
 
     # ---- with the lock held
 
@@ -205,21 +209,23 @@ class Board:
             who = (one["model"], one["user_id"])
             if one["user_id"] != EVERYBODY and self._watch.get(who) is None:
                 self._wanted(who, self._alerts.rank(*who), now)
-        for model in self.models.values():
-            for by in RANKINGS if not model.shadow else ():
-                for user in self._ranked(model.name, by, TOP):
-                    self._wanted((model.name, user.name), 0, now)
+        for model in (one.name for one in self.models.values() if not one.shadow):
+            totals = self._totals(model)
+            for by in RANKINGS:
+                for user in self._ranked(model, by, TOP, totals):
+                    self._wanted((model, user.name), 0, now)
 
-    def _ranked(self, model: str, by: str, count: int) -> list[User]:
+    def _totals(self, model: str) -> list[tuple[Track, Totals]]:
+        return [(track, track.hour.totals()) for track in self._of(model)]
+
+    def _ranked(self, model: str, by: str, count: int, known: list[tuple[Track, Totals]]) -> list[User]:
         found: list[tuple[float, User]] = []
-        for (_, name), track in self._tracks.items():
-            if name == model:
-                totals = track.hour.totals()
-                values = RANKINGS[by](totals)
-                found += [
-                    (float(values[row]), self._user(model, track.hour.names[row], totals, row))
-                    for row in largest(values, count).tolist()
-                ]
+        for track, totals in known:
+            values = RANKINGS[by](totals)
+            found += [
+                (float(values[row]), self._user(model, track.hour.names[row], totals, row))
+                for row in largest(values, count).tolist()
+            ]
         return [user for _, user in sorted(found, key=lambda one: -one[0])[:count]]
 
     def _user(self, model: str, name: str, totals: Totals, row: int) -> User:
@@ -232,6 +238,9 @@ class Board:
             None if np.isnan(cost) or self.models[model].prices is None else cost,
             self._watch.get((model, name)) is not None,
         )
+
+    def _of(self, model: str) -> list[Track]:
+        return [track for (_, name), track in self._tracks.items() if name == model]
 
     def _place(self) -> None:
         watched: dict[str, list[Watched]] = {}

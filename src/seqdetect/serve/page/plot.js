@@ -6,12 +6,18 @@ import { clock, compact } from "./words.js";
 const LEFT = 50, RIGHT = 10, TOP = 8, BOTTOM = 18, APART_S = 900;
 const HEIGHT = 108;
 
-/** Powers of ten that counts are read at; counts are drawn by log(1 + count), as they are scored. */
-const DECADES = [0, 1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
-export const COUNTS = { of: (value) => Math.log1p(Math.max(0, value)), ticks: (low, high) => thinned(DECADES.filter((one) => one <= high)), tell: compact };
-export const PLAIN = { of: (value) => value, ticks: (low, high) => [0, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20].filter((one) => one >= low && one <= high).slice(-6), tell: String };
+const DECADES = [0, 1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9], BETWEEN = DECADES.slice(1).flatMap((one) => [2 * one, 5 * one]);
+/** Counts are drawn by log(1 + count), as they are scored, and read at powers of ten first. */
+export const COUNTS = { of: (value) => Math.log1p(Math.max(0, value)), marks: [...DECADES.toReversed(), ...BETWEEN], tell: compact, room: 1 };
+export const PLAIN = { of: (value) => value, marks: [0, 2, 4, 6, 8, 10, 15, 20, 1, 3, 5, 7], tell: String, room: 0.5 };
+const APART_PX = 15;
 
-const thinned = (ticks) => (ticks.length > 5 ? ticks.filter((_, place) => place % 2 === (ticks.length - 1) % 2) : ticks);
+/** Of the scale's marks those that have room, `y` being where one stands. */
+function ticks(scale, most, y) {
+  const found = [];
+  for (const one of scale.marks) if (one <= most && found.every((other) => Math.abs(y(other) - y(one)) >= APART_PX)) found.push(one);
+  return found;
+}
 
 /**
  * Draw `series` (`at` seconds, `value`, `level`, and where known `expected`, `low`, `high`) over `span` ([from, to],
@@ -21,16 +27,14 @@ const thinned = (ticks) => (ticks.length > 5 ? ticks.filter((_, place) => place 
 export function plot(series, { span, width, scale, lines = {}, alerts = [] }) {
   const right = width - RIGHT, bottom = HEIGHT - BOTTOM;
   const x = (time) => LEFT + ((time - span[0]) / (span[1] - span[0])) * (right - LEFT);
-  const known = [...series.value, ...(series.high ?? []), ...Object.values(lines), scale === COUNTS ? 1 : 0.5];
-  const most = known.reduce((a, b) => Math.max(a, b), 0), least = scale === COUNTS ? 0 : Math.min(0, ...series.value.slice(0, 5000));
-  const room = (scale.of(most) - scale.of(least)) * 1.06 || 1;
-  const y = (value) => bottom - ((scale.of(value) - scale.of(least)) / room) * (bottom - TOP);
+  const most = [...series.value, ...(series.high ?? []), ...Object.values(lines)].reduce((a, b) => Math.max(a, b), scale.room);
+  const y = (value) => bottom - (scale.of(Math.max(0, value)) / (1.08 * scale.of(most))) * (bottom - TOP);
   const drawn = svg("svg", { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, "aria-hidden": "true", focusable: "false", class: "plot" });
   for (const one of alerts) {
     const from = Math.max(LEFT, x(one.from)), to = Math.min(right, x(one.to));
     if (to >= LEFT && from <= right) drawn.append(svg("rect", { class: `span ${one.severity}`, x: from, y: TOP, width: Math.max(2, to - from), height: bottom - TOP }));
   }
-  for (const tick of scale.ticks(least, most)) {
+  for (const tick of ticks(scale, most, y)) {
     drawn.append(svg("line", { class: "grid", x1: LEFT, x2: right, y1: y(tick), y2: y(tick) }),
       svg("text", { class: "tick", x: LEFT - 6, y: y(tick) + 3.5, "text-anchor": "end" }, scale.tell(tick)));
   }

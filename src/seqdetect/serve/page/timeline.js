@@ -23,6 +23,7 @@ export function showTimeline(answer, chosen) {
 }
 
 function explain() {
+  if (!told.known) return "No such user is remembered here.";
   if (!told.watched) return "Steps of this user were not kept so far; they are from now on, beginning with the next one.";
   if (told.steps.at.length === 0) return "Nothing was sent in this span.";
   const begun = told.first && seconds(told.first) > seconds(told.since) + told.tick_s;
@@ -52,8 +53,9 @@ function draw() {
   box.replaceChildren(...figures.map(([title, drawing]) => el("figure", {}, el("figcaption", {}, title), drawing.drawn)));
   byId("plots-help").textContent = "Dots are steps; larger ones are at warning, squares at critical. Line: what the model expected of the step. "
     + "Band: where nine in ten of this user's calm steps lay around it, among all that are kept here. Shaded spans: alerts. "
-    + "Counts are drawn by their logarithm. Times are UTC. Arrow keys move from step to step.";
-  if (cursor !== null) point(Math.min(cursor, steps.at.length - 1));
+    + "Counts are drawn by their logarithm. Times are UTC.";
+  if (cursor === null) byId("readout").textContent = "Point at a step to read its values, or use the arrow keys here.";
+  else point(Math.min(cursor, steps.at.length - 1));
 }
 
 /** Put the cursor on step `place` and read it out. */

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
 from heapq import heappush, heapreplace
 from typing import Final, NamedTuple
 
 from seqdetect.score.attribution import Cause
 
-WORST: Final = 12
+WORST: Final = 8
 """Steps of a user of which the causes are kept: those of the largest scores."""
 SETTLED_S: Final = 10.0
 """Nobody is let go so soon after being asked for, unless for somebody worse."""
@@ -67,13 +67,11 @@ class Watch:
         new = self._by_who[who] = Watched(who, self._free.pop(), now)
         return new
 
-    def keep(self, models: Iterable[str]) -> list[Watched]:
-        """Let go of users of other models; those who went."""
-        known = set(models)
-        gone = [one for one in self if one.who[0] not in known]
-        for one in gone:
-            self._release(one)
-        return gone
+    def keep(self, models: Container[str]) -> None:
+        """Let go of users of other models."""
+        for one in self:
+            if one.who[0] not in models:
+                self._release(one)
 
     def __iter__(self) -> Iterator[Watched]:
         return iter(list(self._by_who.values()))

@@ -19,11 +19,21 @@ NOUNS: Final = {
     "gap": "of silence before",
     "gap_mean": "between requests",
     "latency": "until an answer",
-    "prompt_dispersion": "spread of prompt sizes (log)",
-    "completion_dispersion": "spread of completion sizes (log)",
-    "gap_dispersion": "unevenness of pauses (log)",
 }
-"""What follows a value; a feature that is not here goes by its own name."""
+"""What follows a value; a feature that is neither here nor below goes by its own name."""
+SPREADS: Final = {
+    "prompt_dispersion": "spread of prompt sizes",
+    "completion_dispersion": "spread of completion sizes",
+    "gap_dispersion": "unevenness of pauses",
+}
+"""What goes before a value without a unit: a standard deviation of logarithms."""
+_ONE: Final = {
+    "requests": "request",
+    "addresses": "address",
+    "addresses never seen before": "address never seen before",
+    "models never asked before": "model never asked before",
+}
+_SUMS: Final = ("requests", "prompt_tokens", "completion_tokens")
 _SHARES: Final = ("errors", "repeats")
 _MILLISECONDS: Final = ("gap", "gap_mean", "latency")
 _TIMES_FROM: Final = 1.5
@@ -33,15 +43,24 @@ _TIMES_FROM: Final = 1.5
 def cause(told: Mapping[str, Any], tick_s: float) -> str:
     """One of an alert's ``top_features``: ``900 requests in 10 s, usually 12 (75 times as much)``."""
     name, value, usual = told["name"], told["value"], told.get("expected")
-    text = f"{quantity(name, value)} {NOUNS.get(name, name)}"
-    if name in ("requests", "prompt_tokens", "completion_tokens"):
+    text = (
+        f"{SPREADS[name]} {amount(value)}"
+        if name in SPREADS
+        else f"{quantity(name, value)} {_noun(name, value)}"
+    )
+    if name in _SUMS:
         text += f" in {tick_s:g} s"
     if usual is None:
         return text
     text += f", usually {quantity(name, max(usual, 0.0))}"
-    if usual > 0 and value / usual >= _TIMES_FROM and name in NOUNS and "dispersion" not in name:
+    if name in NOUNS and usual > 0 and value / usual >= _TIMES_FROM:
         text += f" ({times(value / usual)} times as much)"
     return text
+
+
+def _noun(name: str, value: float) -> str:
+    noun = NOUNS.get(name, name)
+    return _ONE.get(noun, noun) if value == 1 else noun
 
 
 def quantity(name: str, value: float) -> str:
