@@ -44,7 +44,10 @@ def test_what_the_documentation_shows_is_accepted(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("section", "said"),
     [
-        ("alertmanager: {urls: [http://a:9093], label_fields: [colour]}", "must be one of bundle_version, key"),
+        (
+            "alertmanager: {urls: [http://a:9093], label_fields: [colour]}",
+            "must be one of bundle_version, key",
+        ),
         ("alertmanager: {}", "urls: is missing"),
         ("pagerduty: {routing_key: abc}", "a secret is not written here"),
         ("opsgenie: {api_key: {env: NOT_SET}}", "NOT_SET is not set"),
