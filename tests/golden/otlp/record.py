@@ -8,6 +8,7 @@ openai-v2, openai. The "provider" is a server on loopback. ``traces.json`` is ev
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import os
@@ -104,7 +105,9 @@ def main() -> None:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     here = f"http://127.0.0.1:{server.server_address[1]}"
-    provider = TracerProvider(resource=Resource.create({"service.name": "golden", "enduser.pseudo.id": "tenant-1"}))
+    provider = TracerProvider(
+        resource=Resource.create({"service.name": "golden", "enduser.pseudo.id": "tenant-1"})
+    )
     provider.add_span_processor(UserOfBaggage())
     provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(endpoint=f"{here}/v1/traces")))
     OpenAIInstrumentor().instrument(tracer_provider=provider)
@@ -112,10 +115,8 @@ def main() -> None:
     token = context.attach(baggage.set_baggage("user.id", "alice"))
     messages = [{"role": "user", "content": "a prompt nobody may keep"}]
     client.chat.completions.create(model="gpt-4o-mini", messages=messages)
-    try:
+    with contextlib.suppress(openai.RateLimitError):
         client.chat.completions.create(model="limited", messages=messages)
-    except openai.RateLimitError:
-        pass
     context.detach(token)
     spans_by_hand(provider.get_tracer("by-hand"))
     provider.shutdown()

@@ -51,6 +51,8 @@ class _Latencies(Struct, frozen=True):
 class _Usage(Struct, frozen=True):
     prompt_tokens: Number | None = None
     completion_tokens: Number | None = None
+    prompt_token: Number | None = None  # as the documentation of 3.7 to 3.9 has it
+    completion_token: Number | None = None
 
 
 class _Model(Struct, frozen=True):
@@ -133,11 +135,14 @@ def _used(one: _Record) -> tuple[int | None, int | None, str | None]:
                 continue
             plugin = _plugin(one.ai[place])
             if isinstance(plugin.usage, _Usage):
-                counts = [
-                    _whole(getattr(plugin.usage, name), f"ai.{place}.usage.{name}")
-                    for name in ("prompt_tokens", "completion_tokens")
-                ]
-                return counts[0], counts[1], _model(plugin.meta)
+                used = plugin.usage
+                prompt = used.prompt_tokens if used.prompt_tokens is not None else used.prompt_token
+                completion = used.completion_tokens if used.completion_tokens is not None else used.completion_token
+                return (
+                    _whole(prompt, f"ai.{place}.usage.prompt_tokens"),
+                    _whole(completion, f"ai.{place}.usage.completion_tokens"),
+                    _model(plugin.meta),
+                )
     headers = _headers(one.response.headers)
     found = {
         name: next(filter(None, (_header(headers, spelling) for spelling in spellings)), "")

@@ -83,7 +83,7 @@ class Traces(Lines):
             return None
         return (
             "traces are taken in as JSON alone (Content-Type: application/json); in the Collector that is "
-            "encoding: json of the exporter otlp_http"
+            "encoding: json of the exporter otlphttp"
         )
 
     def taken(self, table: pa.Table, tally: Tally) -> JSONResponse:
