@@ -161,9 +161,11 @@ class _Gathered:
         if self.judged is None:
             return
         place, rows = self.judged
-        clean = sum(part.weight[~part.attack].sum() for part in self.parts)
+        # what nobody judged: else the more is called false, the higher the limit
+        usual = [part for number, part in enumerate(self.parts) if number != place]
+        clean = sum(part.weight[~part.attack].sum() for part in usual)
         weight: dict[str, float] = {}
-        for part in self.parts:
+        for part in usual:
             for kind in set(part.kind[part.attack]):
                 weight[kind] = weight.get(kind, 0.0) + float(part.weight[part.kind == kind].sum())
         unit = self.exposure.attack_share * clean / max(sum(weight.values()), 1e-9)
