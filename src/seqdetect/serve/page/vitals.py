@@ -54,7 +54,8 @@ class Vitals:
         told: dict[str, Any] = {"ok": alive[0] and ready[0], "state": ready[1] if alive[0] else alive[1]}
         told |= dict.fromkeys(_FIGURES.values())
         groups: dict[str, dict[str, float]] = defaultdict(dict)
-        for family in self._registry.collect():
+        wanted = self._registry.restricted_registry(_PREFIX + name for name in (*_FIGURES, *_BY))
+        for family in wanted.collect():
             for sample in family.samples:
                 name = sample.name.removeprefix(_PREFIX)
                 if name in _FIGURES:  # of several parts the one that is worst off
