@@ -231,8 +231,10 @@ class Metrics:
         for scorer in scorers:
             for lane in scorer.lanes:
                 for head in lane.heads:
-                    surge = [head.book.surge.alert] if head.book.surge is not None else []
-                    for alert in (*head.book.open.values(), *surge):
+                    book = head.book
+                    surge = [book.surge.alert] if book.surge is not None else []
+                    overflow = [book.cap.overflow] if book.cap.overflow is not None else []
+                    for alert in (*book.open.values(), *surge, *overflow):
                         found[head.name, alert.severity, alert.kind] += 1
         known = {(told["model"], told["severity"], told["kind"]) for told in _labels(self._open)}
         for labels in known | set(found):
