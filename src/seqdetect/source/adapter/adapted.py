@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from seqdetect.events import REQUIRED, Tally
 from seqdetect.source.adapter import Adapter
-from seqdetect.source.adapter.record import Row
+from seqdetect.source.adapter.record import Outcome, Row
 from seqdetect.source.live.body import lines
 from seqdetect.source.parse import Block
 from seqdetect.source.parse.header import KEY, Layout
@@ -83,7 +83,7 @@ def parsed(adapter: Adapter, data: bytes, origin: str, first: int = 1, unit: str
         if not record or record.isspace():
             continue
         try:
-            outcomes = adapter.read(record)
+            outcomes = _outcomes(adapter, record)
         except _BROKEN as error:
             malformed.append((number, str(error)))
             continue
@@ -104,6 +104,17 @@ def parsed(adapter: Adapter, data: bytes, origin: str, first: int = 1, unit: str
         malformed=malformed,
         skipped=skipped,
     )
+
+
+def _outcomes(adapter: Adapter, record: bytes) -> Sequence[Outcome]:
+    """What is in ``record``. Who sends a header that is no UTF-8, which nginx writes as it came, is seen all the same."""
+    try:
+        return adapter.read(record)
+    except _BROKEN:
+        mended = record.decode(errors="replace").encode()
+        if mended == record:
+            raise
+        return adapter.read(mended)
 
 
 def tabled(rows: Sequence[Row], origin: str) -> Block:

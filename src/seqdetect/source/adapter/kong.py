@@ -137,7 +137,9 @@ def _used(one: _Record) -> tuple[int | None, int | None, str | None]:
             if isinstance(plugin.usage, _Usage):
                 used = plugin.usage
                 prompt = used.prompt_tokens if used.prompt_tokens is not None else used.prompt_token
-                completion = used.completion_tokens if used.completion_tokens is not None else used.completion_token
+                completion = (
+                    used.completion_tokens if used.completion_tokens is not None else used.completion_token
+                )
                 return (
                     _whole(prompt, f"ai.{place}.usage.prompt_tokens"),
                     _whole(completion, f"ai.{place}.usage.completion_tokens"),

@@ -187,15 +187,23 @@ def requests(name: str, before: Seen, now: Seen) -> Iterator[Row]:
 
 
 def _with_statuses(rows: Sequence[Row], more: Totals) -> Iterator[Row]:
-    """Failures and aborts fall evenly among the requests."""
-    of = max(more.requests, 1)
+    """Failures and aborts fall evenly among the requests, and failures among both."""
+    unanswered = _scaled(more.failed + more.aborted, more.requests, len(rows))
+    failed = _scaled(more.failed, more.failed + more.aborted, unanswered)
+    seen = 0
     for place, row in enumerate(rows):
-        failed = _falls(more.failed, of, place, len(rows))
-        aborted = _falls(more.failed + more.aborted, of, place, len(rows))
-        yield row._replace(status=FAILED if failed else ABORTED if aborted else 200)
+        status = 200
+        if _falls(unanswered, place, len(rows)):
+            status = FAILED if _falls(failed, seen, unanswered) else ABORTED
+            seen += 1
+        yield row._replace(status=status)
 
 
-def _falls(some: int, of: int, place: int, rows: int) -> bool:
-    """Whether the row at ``place`` is one of the ``some`` out of ``of``."""
-    some = round(min(some, of) * rows / of)
+def _scaled(some: int, of: int, rows: int) -> int:
+    """How many of ``rows`` stand for ``some`` out of ``of``."""
+    return round(min(some, of) * rows / of) if of else 0
+
+
+def _falls(some: int, place: int, rows: int) -> bool:
+    """Whether the row at ``place`` is one of the ``some`` out of ``rows``."""
     return some * (place + 1) // rows > some * place // rows
