@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from seqdetect.alert.met import Met
 from seqdetect.events import MICROSECONDS
 from seqdetect.score.engine import Scored
 from seqdetect.sequence.requests import REQUEST
@@ -25,6 +26,9 @@ USUAL: Final = 45
 MINUTES: Final = RECENT + APART + USUAL + 1
 SIZES: Final = 48
 """Classes of token counts, two per doubling; the last one is open."""
+NEW: Final = APART + RECENT
+"""Minutes for which a network or a user agent is new."""
+FULL: Final = 0.5
 _HALF: Final = 2.0**-0.5
 BINS: Final = {
     "networks": 4096,
@@ -33,13 +37,16 @@ BINS: Final = {
     "prompt_sizes": SIZES,
     "completion_sizes": SIZES,
     "answers": 4,
+    "new_networks": 2,
+    "new_user_agents": 2,
 }
-"""Counts by hash of network, user agent and endpoint (the first place is that of the unknown), by class of size, and
-by answer: unknown, fine, the client's error (4xx), the server's (5xx)."""
+"""Counts by hash of network, user agent and endpoint (the first place is that of the unknown), by class of size, by
+answer: unknown, fine, the client's error (4xx), the server's (5xx), and by whether a network or a user agent is new."""
 _EDGES: Final = tuple(accumulate(BINS.values(), initial=0))
 PLACES: Final = {name: slice(*edges) for name, edges in zip(BINS, pairwise(_EDGES), strict=True)}
 WIDTH: Final = _EDGES[-1]
-_HASHED: Final = {"network": "networks", "agent": "user_agents", "endpoint": "endpoints"}
+HASHED: Final = {"network": "networks", "agent": "user_agents", "endpoint": "endpoints"}
+_MET: Final = {"network": "new_networks", "agent": "new_user_agents"}
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,7 @@ class Crowd:
         self._requests: NDArray[np.void] = np.zeros(0, REQUEST)
         self._counted = self._noted = 0
         """Up to which time (microseconds) requests are counted, and up to which they may be."""
+        self.met = {name: Met() for name in _MET}
         self._start = -1
         self._before = self.between(0, 0)
 
@@ -138,11 +146,15 @@ class Crowd:
         """The present of a surge that is open since ``start``, at the end ``now`` of a tick: what is recent of it."""
         return self.between(max(start // MINUTE_US, (now - 1) // MINUTE_US - RECENT + 1), now)
 
+    def full(self) -> list[str]:
+        """Of what is new or known, that of which most hashes are taken: then what is new would seem known."""
+        return [bins for name, bins in _MET.items() if self.met[name].fill > FULL]
+
     def memory(self) -> dict[str, NDArray[Any]]:
         """All that it knows, between two batches; of the counts only those above zero."""
         place = np.flatnonzero(self.counts)
         return {
-            "minutes": np.array([-1 if self.first is None else self.first, self.newest, self._start]),
+            "since": np.array([-1 if self.first is None else self.first, self.newest, self._start]),
             "places": place,
             "counts": self.counts[place],
             "tokens": self.tokens,
@@ -150,11 +162,14 @@ class Crowd:
             "before_us": np.array([round(self._before.minutes * MINUTE_US)]),
             "before_counts": self._before.counts,
             "before_totals": np.stack((self._before.tokens, self._before.users)),
+            **{f"met_{name}": met.memory() for name, met in self.met.items()},
         }
 
     def recall(self, memory: Mapping[str, NDArray[Any]]) -> None:
         """Take up what ``memory`` gave."""
-        first, self.newest, self._start = (int(value) for value in memory["minutes"])
+        for name, met in self.met.items():
+            met.recall(memory[f"met_{name}"])
+        first, self.newest, self._start = (int(value) for value in memory["since"])
         self.first = None if first < 0 else first
         self.counts[:] = 0
         self.counts[memory["places"]] = memory["counts"]
@@ -187,21 +202,28 @@ class Crowd:
         if not len(requests):
             return
         minute = requests["time"] // self._tick * self._tick // MINUTE_US  # as its step has it
+        for name, met in self.met.items():
+            met.note(requests[name], minute)
         kept = minute > self.newest - MINUTES
         if not kept.all():
             requests, minute = requests[kept], minute[kept]
         row = minute % MINUTES
         base = row * WIDTH
         one = np.uint32(1)  # a plain 1 would be cast at every place, at five hundred times the cost
-        for name, bins in _HASHED.items():
+        for name, bins in HASHED.items():
             start, width = PLACES[bins].start, BINS[bins] - 1
-            value = requests[name].astype(np.int64)
-            np.add.at(self.counts, base + start + np.where(value == 0, 0, value % width + 1), one)
+            place = requests[name].astype(np.int64)
+            np.add.at(self.counts, base + start + np.where(place == 0, 0, place % width + 1), one)
         for column, name in enumerate(("prompt", "completion")):
             tokens = np.ascontiguousarray(requests[name])
             np.add.at(self.counts, base + PLACES[f"{name}_sizes"].start + sizes(tokens), one)
             np.add.at(self.tokens[:, column], row, tokens)  # not bincount, whose sums are of floats
         np.add.at(self.counts, base + PLACES["answers"].start + 1 + requests["error"], one)
+        for name, bins in _MET.items():
+            value: NDArray[np.uint16] = requests[name]
+            stated = value > 0
+            new = minute[stated] - self.met[name].first(value[stated]) <= NEW
+            np.add.at(self.counts, base[stated] + PLACES[bins].start + new, one)
 
 
 def sizes(tokens: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from seqdetect.alert.alert import EVERYBODY, Alert, joined, named
 from seqdetect.alert.aspect import Aspect, aspect
 from seqdetect.alert.crowd import Crowd
-from seqdetect.alert.triage import ATTACK, Calendar, Moment, triage
+from seqdetect.alert.evidence import ATTACK, UNCLEAR
+from seqdetect.alert.triage import Calendar, Moment, triage
 from seqdetect.events import MICROSECONDS
 from seqdetect.score.engine import LEVELS, Scored
 from seqdetect.score.kind import UNKNOWN
@@ -42,6 +43,8 @@ OPEN_TO_DOUBT: Final = (KINDS[Aspect.RATE], KINDS[Aspect.OTHER])
 """Kinds that evidence of an attack turns into a botnet. The others name a change that was seen."""
 JUDGED_S: Final = 60.0
 """The evidence is looked at anew this often: a surge's first minute tells less than its tenth."""
+JUDGED_FOR_S: Final = 3600.0
+"""After this long what was usual before is no measure of the present any more: the evidence stands as it is."""
 
 
 def least(active: int) -> float:
@@ -120,13 +123,15 @@ class Surge:
     """The alert as it was last told of."""
     by_causes: str = UNKNOWN
     """What it is by its causes alone."""
+    leaning: str = UNKNOWN
+    """The same, as it stood when it was last looked at."""
     judged: int = 0
-    """When its evidence was last looked at, microseconds."""
+    """When causes and evidence were last looked at, microseconds."""
 
     @classmethod
     def of(cls, alerts: Sequence[Alert]) -> Surge:
-        """A surge that begins with the first of ``alerts``, which say what it is, and holds none of them yet."""
-        start = min(alert.start for alert in alerts)
+        """A surge that begins as the first of ``alerts`` opens, or opens again; they say what it is, and none is in it."""
+        start = min(alert.since for alert in alerts)
         last = max(alert.last for alert in alerts)
         aspects = {alert.user_id: (alert.score, aspect(alert.causes)) for alert in alerts}
         kind = surge_kind(about for _, about in aspects.values())
@@ -144,7 +149,7 @@ class Surge:
             users=0,
             cost=0,
         )
-        return cls(empty, aspects, broad=last, by_causes=kind)
+        return cls(empty, aspects, broad=last, by_causes=kind, leaning=kind)
 
     @property
     def verdict(self) -> str | None:
@@ -179,23 +184,29 @@ class Surge:
         self.hot.pop(user, None)
 
     def settle(self, now: int, active: int) -> None:
-        """Once per tick: how many they are, what it is, and whether it is broad still, by half of what began it."""
-        if self.aspects:
-            self.by_causes = surge_kind(about for _, about in self.aspects.values())
-        kind = refined(self.by_causes, self.verdict)
-        self.alert = replace(self.alert, kind=kind, users=len(self.hot))
+        """Once per tick: how many they are, and whether it is broad still, by half of what began it."""
+        self.alert = replace(self.alert, users=len(self.hot))
         if 2 * self._surging(now) >= least(active):
             self.broad = now
 
     def judge(self, crowd: Crowd, now: int, active: int, calendar: Calendar) -> None:
-        """Look at the evidence, if that is due at ``now`` (microseconds)."""
+        """Look at causes and evidence, if that is due at ``now`` (microseconds).
+
+        A change of the causes counts when it is there twice running: while users come and go the lead changes often. A
+        verdict stands until the other one is reached: what was clear does not become unclear by coming to its end.
+        """
         if now < self.judged + round(JUDGED_S * MICROSECONDS):
             return
         self.judged = now
-        moment = Moment(self.alert.start, self.alert.since, now, self._surging(now), active)
-        found = triage(crowd, moment, calendar)
-        kind = refined(self.by_causes, found.verdict)
-        self.alert = replace(self.alert, kind=kind, triage=found.payload())
+        if self.aspects:
+            before, self.leaning = self.leaning, surge_kind(about for _, about in self.aspects.values())
+            self.by_causes = self.leaning if self.leaning == before else self.by_causes
+        if now <= self.alert.since + round(JUDGED_FOR_S * MICROSECONDS):
+            moment = Moment(self.alert.start, self.alert.since, now, self._surging(now), active)
+            found = triage(crowd, moment, calendar)
+            if self.verdict in (None, UNCLEAR) or found.verdict != UNCLEAR:
+                self.alert = replace(self.alert, triage=found.payload())
+        self.alert = replace(self.alert, kind=refined(self.by_causes, self.verdict))
 
     def _surging(self, now: int) -> int:
         """How many had a hot step lately."""
