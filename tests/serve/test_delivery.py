@@ -110,8 +110,8 @@ def test_all_are_closed_whatever_one_of_them_does():
 def test_a_far_side_that_is_down_holds_up_nobody(tmp_path):
     metrics, down, near = Metrics(), Far(failures=1 << 30), Memory()
     every = outputs([Output("near", near), queue(tmp_path, down, metrics)], metrics=metrics)
-    for _ in range(3):
-        every.send(MADE)
+    for number in range(3):
+        every.send([{**one, "score": number} for one in MADE])
     assert len(near.taken) == 6
     assert metrics.registry.get_sample_value("seqdetect_outbox_changes", {"output": "far"}) == 6
     assert metrics.registry.get_sample_value("seqdetect_outbox_bytes", {"output": "far"}) > 1000
@@ -153,7 +153,7 @@ def test_a_queue_that_is_full_makes_the_service_wait_and_loses_nothing(tmp_path)
 def test_a_queue_that_stays_full_until_the_end_is_an_error_before_anything_is_saved(tmp_path):
     metrics = Metrics()
     every = outputs([queue(tmp_path, Far(failures=1 << 30), metrics, max_bytes=1)], metrics=metrics)
-    every.send(MADE)
+    every.send(MADE[:1])
     with pytest.raises(UndeliveredError, match="the queue of far is full"):
         every.send(MADE)
     every.close()

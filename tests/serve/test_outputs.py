@@ -100,7 +100,7 @@ def test_a_sink_with_a_queue_has_it_in_a_file_of_its_name(known, tmp_path):
 def test_a_queue_that_no_output_goes_by_any_more_is_said(known, tmp_path, caplog):
     for name, count in (("gone", 2), ("empty", 0), ("here", 1)):
         spool = Spool(tmp_path / "outbox" / f"{name}.queue", 1 << 20)
-        spool.put([change() for _ in range(count)])
+        spool.put([change(alert_id=str(number)) for number in range(count)])
         spool.close()
     close(built(tmp_path, {"far": GOOD | {"name": "here"}}))
     said = [one.fields for one in caplog.records if one.message == "outbox_unclaimed"]

@@ -227,7 +227,8 @@ def test_no_alert_is_told_of_again_after_its_end_whatever_comes_between(made):
     alive: set[str] = set()
     for number in range(120):
         name = chr(ord("a") + number % 26)
-        queued.put(some(f"{name}." if name in alive else name))
+        (one,) = some(f"{name}." if name in alive else name)
+        queued.put([{**one, "reopened": number}])
         alive ^= {name}
         if queued.due:
             queued.stand(some(*sorted(alive)))

@@ -53,6 +53,29 @@ def test_what_is_put_stays_in_order_until_it_is_removed(tmp_path):
     spool.close()
 
 
+def test_what_was_put_before_is_not_put_again_whether_it_waits_or_is_gone(tmp_path, monkeypatch):
+    monkeypatch.setattr("seqdetect.serve.spool.KNOWN", 6)
+    path = tmp_path / "a.queue"
+    spool = Spool(path, MANY)
+    spool.put(numbered(1, 2))
+    spool.remove(1)
+    spool.put(numbered(1, 2, 3, 3))
+    assert (found(spool), spool.changes, spool.last) == ([2, 3], 2, 3)
+    spool.remove(spool.last)
+    spool.close()
+    spool = Spool(path, MANY)
+    spool.put(numbered(1, 2, 3))
+    assert (found(spool), spool.changes, spool.bytes, spool.last, spool.oldest_s) == ([], 0, 0, 3, 0.0)
+    # the same alert, but something else about it
+    spool.put([change("resolve", alert_id=f"{1:016x}")])
+    assert found(spool) == [1]
+    # only so many are known again
+    spool.put(numbered(4, 5, 6, 7))
+    spool.put(numbered(1, 3))
+    assert found(spool) == [1, 4, 5, 6, 7, 1]
+    spool.close()
+
+
 def test_it_tells_since_when_the_oldest_waits(tmp_path, monkeypatch):
     now = [1000.0]
     monkeypatch.setattr("seqdetect.serve.spool.time.time", lambda: now[0])
@@ -87,7 +110,7 @@ def test_the_disk_gets_its_room_back_after_an_outage(tmp_path):
     spool.put(numbered(*range(3000)))
     spool.remove(spool.last)
     spool.close()
-    assert path.stat().st_size < 100_000
+    assert path.stat().st_size < 500_000
 
 
 WRITER = """

@@ -15,12 +15,16 @@ import msgspec
 from seqdetect.durable import sync_folder
 from seqdetect.serve.logs import say
 from seqdetect.sink import Change
+from seqdetect.sink.identity import key
 
 LOG = logging.getLogger(__name__)
 SUFFIX: Final = ".queue"
 _VERSION: Final = 1
+KNOWN: Final = 20_000
+"""So many changes are known again when they come a second time: more than a restart scores again."""
 _MADE: Final = f"""
-CREATE TABLE waiting (number INTEGER PRIMARY KEY AUTOINCREMENT, since REAL NOT NULL, change BLOB NOT NULL);
+CREATE TABLE known (number INTEGER PRIMARY KEY, identity TEXT NOT NULL UNIQUE);
+CREATE TABLE waiting (number INTEGER PRIMARY KEY, since REAL NOT NULL, change BLOB NOT NULL);
 PRAGMA user_version = {_VERSION};
 """
 
@@ -34,6 +38,9 @@ class Waiting(NamedTuple):
 
 class Spool:
     """What is put is on disk when ``put`` returns, whatever happens to the process; what is removed is gone.
+
+    A change that was put before is not put again: after a crash a scorer tells once more what it told since its last
+    checkpoint, and an alert that has ended since would call somebody anew.
 
     One thread puts and another one removes. SQLite's write-ahead log drops a transaction that was not wholly written
     and uses the room of removed changes again. Its locking mode keeps every other process out and needs no shared
@@ -52,8 +59,7 @@ class Spool:
             "SELECT count(*), coalesce(sum(length(change)), 0) FROM waiting"
         ).fetchone()
         self.changes, self.bytes = int(count), int(size)
-        found = self._file.execute("SELECT seq FROM sqlite_sequence WHERE name = 'waiting'").fetchone()
-        self.last: int = found[0] if found else 0
+        self.last: int = self._file.execute("SELECT coalesce(max(number), 0) FROM known").fetchone()[0]
         """The number of the change that was put last."""
         self._since = self._oldest()
 
@@ -69,17 +75,27 @@ class Spool:
         return 0.0 if since is None else max(0.0, time.time() - since)
 
     def put(self, changes: Sequence[Change]) -> None:
-        """Add all of them or, with ``sqlite3.Error``, none."""
-        now = time.time()
-        rows = [(now, msgspec.json.encode(change)) for change in changes]
+        """Add all that are new or, with ``sqlite3.Error``, none."""
+        now, count, size = time.time(), 0, 0
         with self._lock:
             with self._file:
-                self._file.executemany("INSERT INTO waiting (since, change) VALUES (?, ?)", rows)
-                (last,) = self._file.execute("SELECT max(number) FROM waiting").fetchone()
+                for change in changes:
+                    added = self._file.execute(
+                        "INSERT OR IGNORE INTO known (identity) VALUES (?)", (key(change),)
+                    )
+                    if added.rowcount:
+                        body = msgspec.json.encode(change)
+                        self._file.execute(
+                            "INSERT INTO waiting VALUES (?, ?, ?)", (added.lastrowid, now, body)
+                        )
+                        count, size = count + 1, size + len(body)
+                (last,) = self._file.execute("SELECT coalesce(max(number), 0) FROM known").fetchone()
+                self._file.execute("DELETE FROM known WHERE number <= ?", (last - KNOWN,))
             self.last = last
-            self.changes += len(rows)
-            self.bytes += sum(len(row[1]) for row in rows)
-            self._since = now if self._since is None else self._since
+            self.changes += count
+            self.bytes += size
+            if count and self._since is None:
+                self._since = now
 
     def first(self, count: int, until: int) -> list[Waiting]:
         """The oldest ones, at most ``count``, and none put after the one numbered ``until``."""
