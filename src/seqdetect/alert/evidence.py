@@ -145,7 +145,7 @@ RULES: Final = (
     Rule("completion_per_prompt", 0.5, "tokens per token, of the excess", alike(1 / 3, 3.0, (0.6, 1.6))),
 )
 """Every item but ``calendar``. Networks and user agents are new for half an hour after they were met first."""
-CALENDAR: Final = Rule("calendar", 2.0, "name of the entry that the surge lies in", undecided)
+CALENDAR: Final = Rule("calendar", 1.5, "name of the entry that the surge lies in", undecided)
 WHO: Final = frozenset(
     ("surging_users", "users", "new_users", "new_networks", "networks_per_user", "new_user_agents")
 )
