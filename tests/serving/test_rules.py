@@ -77,6 +77,6 @@ def test_an_alarm_says_what_it_means_and_where_to_read_on(name):
     assert alarm["labels"]["team"] == "sre"
     assert notes["summary"]
     assert notes["description"]
-    file, _, anchor = notes["runbook"].partition("#")
+    file, _, anchor = notes["runbook_url"].partition("#")
     headings = re.findall(r"^#+ (.+)$", Path(file).read_text(), re.M)
     assert not anchor or anchor in [heading.lower().replace(" ", "-") for heading in headings]

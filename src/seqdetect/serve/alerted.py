@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from seqdetect.alert.cap import OVERFLOW
+from seqdetect.alert.population import KINDS
 from seqdetect.score.engine import LEVELS
+from seqdetect.score.kind import UNKNOWN
 from seqdetect.scorer import Model
 
-OVERFLOW: Final = "overflow"
-"""The kind of the alert that says how many others were muted: nothing that a threshold let through."""
 # An alert cannot be out before its tick is complete, which takes the lateness (10 s) and the next event.
 _ALERT_S: Final = (5, 10, 11, 12, 13, 15, 20, 30, 60, 120, 300, 900, 3600)
 
@@ -58,9 +59,12 @@ class Alerted:
             self._ticks_s[model.name] = meta.tick_s
             self._reopened.labels(model.name)
             self._to_alert.labels(model.name)
+            kinds = {*meta.kinds, *KINDS.values(), UNKNOWN, OVERFLOW}
             for level in LEVELS[1:]:
                 self._muted.labels(model.name, level)
                 self._reached.labels(model.name, level)
+                for kind in kinds:
+                    self._opened.labels(model.name, level, kind)
             for tier, threshold in meta.thresholds.items():
                 if model.thresholds.get(tier, threshold.value) == threshold.value:
                     self._budget.labels(model.name, tier).set(threshold.budget_per_user_week)
@@ -93,7 +97,7 @@ class Alerted:
         """Count an alert once per tier that it reaches, and once where it is muted."""
         name, model, tier, muted = _name(change), change["model"], _tier(change), bool(change["muted"])
         before, was_muted = self._known.get(name, (0, False))
-        if change["kind"] != OVERFLOW:
+        if change["kind"] != OVERFLOW:  # which no threshold let through
             for reached in LEVELS[before + 1 : tier + 1]:
                 self._reached.labels(model, reached).inc()
         if muted and not was_muted:
