@@ -19,7 +19,9 @@ from seqdetect.source.synthetic import Synthetic
 
 WEEKS = 5
 WEEK_US = 7 * DAY
-HABIT_SHARE = 0.6
+STRENGTHS = ("blatant", "strong")
+"""Of the attacks of these weeks; those that are learned from and compared by have all strengths."""
+HABIT_SHARE = 0.8
 """Share of the users that take up a habit at the beginning of the second week."""
 
 
@@ -39,11 +41,11 @@ class Habit:
 
 
 HABITS = {
-    "benign_evaluation": Habit(2, 2.0, 3.0, 0.5, 3.0, 0.1),
-    "benign_reindexing": Habit(1, 0.5, 20.0, 1.0, 0.1, 0.1, elsewhere=True),
-    "benign_digest": Habit(1, 1.0, 1.0, 20.0, 1.0, 0.5),
-    "benign_load_test": Habit(3, 0.3, 60.0, 0.3, 0.3, 0.05, elsewhere=True),
-    "benign_weekly_job": Habit(7, 4.0, 6.0, 6.0, 2.0, 0.2),
+    "benign_evaluation": Habit(1, 2.0, 8.0, 0.5, 4.0, 0.1),
+    "benign_reindexing": Habit(1, 0.7, 40.0, 1.0, 0.1, 0.1, elsewhere=True),
+    "benign_digest": Habit(1, 1.5, 3.0, 40.0, 1.0, 0.5),
+    "benign_load_test": Habit(1, 0.4, 90.0, 0.3, 0.3, 0.05, elsewhere=True),
+    "benign_heavy_job": Habit(3, 4.0, 10.0, 10.0, 2.0, 0.2),
 }
 
 
@@ -54,7 +56,7 @@ def traffic(users: int, seed: int, mean_rate: float, per_user_day: float) -> tup
     rng = np.random.default_rng([seed, 3])
     first = int(table.column("timestamp").cast(pa.int64())[0].as_py()) // DAY * DAY
     end = first + WEEKS * WEEK_US
-    injector = Injector(library(), per_user_day=per_user_day, service_per_day=1 / 7)
+    injector = Injector(library(), per_user_day, service_per_day=1 / 7, strengths=STRENGTHS)
     table, attacks = injector.inject(table, first + WEEK_US, end, rng)
     frame = table.to_pandas(timestamp_as_object=False)
     frame["timestamp"] = table.column("timestamp").cast(pa.int64()).to_numpy()

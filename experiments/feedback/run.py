@@ -12,11 +12,13 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
@@ -33,7 +35,7 @@ from seqdetect.detector.learned_evidence import LearnedEvidence
 from seqdetect.detector.static_threshold import StaticThreshold
 from seqdetect.events import Tally, chunks, iso
 from seqdetect.exposure import Exposure
-from seqdetect.feedback.contest import contest, scored
+from seqdetect.feedback.contest import contest
 from seqdetect.feedback.labels import with_verdicts
 from seqdetect.feedback.verdict import Verdict
 from seqdetect.metrics.episodes import best_threshold, false_alert_episodes
@@ -41,15 +43,16 @@ from seqdetect.metrics.grid import make_grid
 from seqdetect.metrics.recall import attack_peaks
 from seqdetect.metrics.ticks import Ticks
 from seqdetect.prepare import Data, prepare
+from seqdetect.score.writer import table
 from seqdetect.scorer import Model, Scorer, score_stream
 from seqdetect.sequence.split import Split
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.csv"
-USERS, MEAN_RATE, PER_USER_DAY = 20, 0.003, 0.15
-TICK_S = 60.0
+USERS, MEAN_RATE, PER_USER_DAY = 20, 0.008, 0.2
+TICK_S = 300.0
 BUDGETS = {"critical": 0.5, "warning": 2.0}
-"""False alerts per user-week, tight enough for the habits to break them."""
+"""False alerts per user-week: few, so that the habits break them."""
 ARMS = ("frozen", "retrained", "feedback")
 HEAD = {"rounds": 4, "epochs": 8, "hidden": [48, 24]}
 log = logging.getLogger("feedback")
@@ -68,6 +71,19 @@ class Window:
 
     def incidents(self) -> None:
         return None
+
+
+class Last:
+    """A sink that keeps the last state of each alert."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, dict[str, Any]] = {}
+
+    def send(self, changes: Sequence[dict[str, Any]]) -> None:
+        self.states.update((one["alert_id"], one) for one in changes)
+
+    def close(self) -> None:
+        pass
 
 
 class Weeks:
@@ -107,24 +123,23 @@ class Weeks:
         trained = experiment.fit("learned_evidence", detector, data, self.seed, BUDGETS, exposure)
         experiment.write_bundle(trained, data, path, TICK_S, {"seed": self.seed})
 
-    def serve(self, week: int, path: Path) -> list[dict[str, Any]]:
-        """Alerts that began in the week, as they ended; the two weeks before it warm the scorer up."""
-        bundle, last = load(path), {}
-        scorer = Scorer([Model("champion", bundle)], Tally())
+    def serve(self, week: int, path: Path) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+        """Scores of the week and the alerts that began in it, as they ended; the week before warms the scorer up."""
+        parts: list[pa.Table] = []
+        last = Last()
+        scorer = Scorer(
+            [Model("champion", load(path))], Tally(), write=lambda _, one: parts.append(table(one))
+        )
+        score_stream(scorer, chunks(self.events(week - 1, week)), [last])
+        scores = pa.concat_tables(parts).select(["user_id", "timestamp", "score"])
+        frame = scores.to_pandas().assign(timestamp=scores.column("timestamp").cast(pa.int64()).to_numpy())
+        start, end = self.bounds(week)
+        alerts = [one for one in last.states.values() if one["start"] >= iso(start)]
+        return frame[(frame["timestamp"] >= start) & (frame["timestamp"] < end)], alerts
 
-        class Keep:
-            def send(self, changes):
-                last.update((one["alert_id"], one) for one in changes)
-
-        score_stream(scorer, chunks(self.events(max(week - 2, 0), week)), [Keep()])
-        start = iso(self.bounds(week)[0])
-        return [one for one in last.values() if one["start"] >= start and (one["end"] or one.get("at"))]
-
-    def measure(self, week: int, path: Path) -> dict[str, float]:
+    def measure(self, week: int, path: Path, scores: pd.DataFrame) -> dict[str, float]:
         """False alerts and recall in the week, by the truth."""
         bundle, span = load(path), self.bounds(week)
-        scores = scored(bundle, self.events(max(week - 2, 0), week))
-        scores = scores[(scores["timestamp"] >= span[0]) & (scores["timestamp"] < span[1])]
         grid = make_grid(scores, self.truth, span, [])
         begun = self.truth[(self.truth["start"] >= span[0]) & (self.truth["start"] < span[1])]
         peaks = attack_peaks(Ticks.of(scores), begun)
@@ -155,11 +170,12 @@ def run(seed: int) -> None:
             said: list[Verdict] = []
             for week in range(1, WEEKS):
                 started = time.monotonic()
-                row = {"seed": seed, "arm": arm, "week": week} | weeks.measure(week, champion)
+                scores, alerts = weeks.serve(week, champion)
+                row = {"seed": seed, "arm": arm, "week": week, "alerts": len(alerts)}
+                row |= weeks.measure(week, champion, scores)
                 if arm == "feedback":
-                    alerts = weeks.serve(week, champion)
                     said += verdicts(alerts, weeks.truth, np.random.default_rng([seed, week]))
-                    row |= {"alerts": len(alerts), "verdicts": len(said)}
+                    row["verdicts"] = len(said)
                 if arm != "frozen" and week < WEEKS - 1:
                     row |= advance(weeks, week, said, champion)
                 log.info("%s (%.0f s)", json.dumps(row, default=str), time.monotonic() - started)
