@@ -11,6 +11,7 @@ import pytest
 from changes import change
 from seqdetect.cli import main
 from seqdetect.feedback.store import Verdicts
+from seqdetect.sink.sqlite import SqliteSink
 
 
 @pytest.fixture
@@ -61,6 +62,20 @@ def test_a_verdict_on_the_last_state_of_an_alert(
     assert shown.err == "1 alerts judged: 1 true, 0 false, 0 benign\n"
     assert feedback("list", "--all", "--json", "--store", store) == 0
     assert [json.loads(line)["verdict"] for line in capsys.readouterr().out.splitlines()] == ["false", "true"]
+
+
+def test_alerts_of_the_sqlite_output_can_be_judged_while_it_is_open(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, store = tmp_path / "alerts? #1.db", tmp_path / "verdicts.db"
+    sink = SqliteSink(path)
+    sink.send([change(), change("update", kind="wallet"), change("resolve", kind="wallet")])
+    assert add(path, store, "--verdict", "benign", "--author", "ana") == 0
+    sink.close()
+    (one,) = Verdicts(store).all()
+    assert (one.kind, one.end) == ("wallet", "2026-03-02T10:05:00.000000Z")
+    assert add(store, store, "--verdict", "benign", "--author", "ana") == 2
+    assert "holds no alerts" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
