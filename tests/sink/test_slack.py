@@ -11,32 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from changes import change
+from chat import MESSAGE
 from receiver import receiver
 from seqdetect.secret import Secret
 from seqdetect.sink.slack import SlackSink, message
 
-# Slack's documented limits: 150 characters in a header, 3,000 in a section's text, 50 blocks, and none empty
-SCHEMA = {
-    "type": "object",
-    "required": ["text", "blocks"],
-    "additionalProperties": False,
-    "properties": {
-        "text": {"type": "string", "minLength": 1, "maxLength": 4000},
-        "blocks": {"type": "array", "minItems": 1, "maxItems": 50, "items": {"oneOf": [{"$ref": "#/$defs/header"}, {"$ref": "#/$defs/section"}]}},
-    },
-    "$defs": {
-        "header": {"type": "object", "required": ["type", "text"], "additionalProperties": False, "properties": {
-            "type": {"const": "header"},
-            "text": {"type": "object", "required": ["type", "text"], "additionalProperties": False, "properties": {
-                "type": {"const": "plain_text"}, "emoji": {"type": "boolean"},
-                "text": {"type": "string", "minLength": 1, "maxLength": 150}}}}},
-        "section": {"type": "object", "required": ["type", "text"], "additionalProperties": False, "properties": {
-            "type": {"const": "section"},
-            "text": {"type": "object", "required": ["type", "text"], "additionalProperties": False, "properties": {
-                "type": {"const": "mrkdwn"}, "verbatim": {"type": "boolean"},
-                "text": {"type": "string", "minLength": 1, "maxLength": 3000}}}}},
-    },
-}  # fmt: skip
 PAGE = "https://scorer.example/"
 HOSTILE = [
     "<!channel> <@U123> <https://evil.example|your bank>",
@@ -66,7 +45,7 @@ def outside_code(text):
 
 
 def harmless(made):
-    jsonschema.validate(made, SCHEMA)
+    jsonschema.validate(made, MESSAGE)
     for text in texts(made):
         assert not re.search(r"[\x00-\x09\x0b-\x1f\u2028\u2029\u202a-\u202e]", text)
         assert text.count("`") % 2 == 0
@@ -157,7 +136,7 @@ def test_much_evidence_is_left_out_by_whole_lines():
 
 def test_addresses_cannot_end_their_link():
     made = message(change(runbook_url="https://w.example/a|b>c <d>&e"), "javascript:alert(1)")
-    jsonschema.validate(made, SCHEMA)
+    jsonschema.validate(made, MESSAGE)
     links = made["blocks"][-1]["text"]["text"]
     assert links == "<https://w.example/a%7Cb%3Ec%20%3Cd%3E&amp;e|Runbook>"
 

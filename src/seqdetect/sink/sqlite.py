@@ -126,7 +126,7 @@ class SqliteSink:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    file = sqlite3.connect(path, timeout=5.0)
+    file = sqlite3.connect(path, timeout=1.0)
     try:
         (version,) = file.execute("PRAGMA user_version").fetchone()
         found: list[Any] = file.execute("SELECT name FROM sqlite_master").fetchall()
