@@ -18,9 +18,10 @@ from seqdetect.scorer import Model, Scorer
 from seqdetect.serve.page import alerts as alerts_module
 from seqdetect.serve.page.alerts import Alerts
 from seqdetect.serve.page.band import LEAST_STEPS, band
+from seqdetect.serve.page.band import calm as calm_steps
 from seqdetect.serve.page.board import RERANK_S, Board
 from seqdetect.serve.page.rings import STEP, Rings
-from seqdetect.serve.page.watch import SETTLED_S, WORST, Watch, Worst
+from seqdetect.serve.page.watch import SETTLED_S, SPAN_US, WORST, Watch, Worst
 from seqdetect.source.live.reader import Reader
 from seqdetect.source.parse.header import Layout
 
@@ -198,27 +199,35 @@ def test_the_worse_stays_when_there_is_no_room():
     assert {one.who[1] for one in watch} == {"critical", "late"}
 
 
-def test_the_causes_of_the_largest_scores_are_kept():
+def test_the_causes_of_the_worst_step_of_each_span_are_kept():
     watched = Watch(1, lambda who: 0).want(("m", "u"), 0, 0.0)
     assert watched is not None
     for score in [*range(30), 3]:
-        watched.note(Worst(float(score), score, "flood", ()))
-    assert sorted(one.score for one in watched.worst) == [float(30 - left) for left in range(WORST, 0, -1)]
+        for later, less in ((0, 0.0), (1, 0.5)):
+            watched.note(Worst(score - less, score * SPAN_US + later, "flood", ()))
+    assert sorted(one.score for one in watched.worst.values()) == [
+        float(30 - left) for left in range(WORST, 0, -1)
+    ]
 
 
 def test_nine_in_ten_calm_steps_lie_within_the_band():
     rng = np.random.default_rng(0)
     steps = np.zeros(400, STEP)
+    steps["tick"] = us(0) + 10 * MICROSECONDS * np.arange(400)
     steps["expected"] = np.log1p(100)
     steps["volume"] = np.log1p(100) + rng.normal(0.2, 0.5, (400, 3))
-    steps["level"][:5], steps["volume"][:5] = 2, 20
-    found = band(steps)
+    steps["level"][:5], steps["volume"][:20] = 2, 20
+    alert = change("resolve", start="2026-03-01T23:59:50Z", end="2026-03-02T00:03:10Z")
+    quiet = calm_steps(steps, [alert])
+    assert quiet.tolist() == [False] * 20 + [True] * 380
+    found = band(steps, quiet)
     assert found is not None
     low, high = found
     within = (np.expm1(steps["volume"]) >= low) & (np.expm1(steps["volume"]) <= high)
-    assert within[5:].mean(axis=0) == pytest.approx(0.9, abs=0.01)
-    assert not within[:5].any()
-    assert band(steps[: 5 + LEAST_STEPS - 1]) is None
+    assert within[20:].mean(axis=0) == pytest.approx(0.9, abs=0.01)
+    assert not within[:20].any()
+    assert not calm_steps(steps, [alert | {"end": None}]).any()
+    assert band(steps[: 20 + LEAST_STEPS - 1], quiet[: 20 + LEAST_STEPS - 1]) is None
 
 
 def test_of_too_many_open_alerts_the_worst_are_kept(monkeypatch):

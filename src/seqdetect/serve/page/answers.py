@@ -16,7 +16,7 @@ from seqdetect.events import MICROSECONDS, iso
 from seqdetect.score.engine import VOLUME
 from seqdetect.serve.page import words
 from seqdetect.serve.page.alerts import Change
-from seqdetect.serve.page.band import band
+from seqdetect.serve.page.band import band, calm
 from seqdetect.serve.page.board import Board, Shown, Timeline, User
 from seqdetect.serve.page.watch import Worst
 
@@ -147,7 +147,8 @@ def _steps(kept: Timeline, since: int) -> dict[str, Any]:
     """Columns of the steps: ``at`` (seconds), ``score``, ``level``, and of each volume what came and was expected."""
     if kept.steps is None:
         return {"steps": None, "first": None, "volumes": []}
-    steps, edges = kept.steps, band(kept.steps)  # the band is of all that is kept, whatever is asked for
+    steps = kept.steps
+    edges = band(steps, calm(steps, kept.alerts))  # of all that is kept, whatever is asked for
     chosen = steps["tick"] > since
     return {
         "steps": {

@@ -16,7 +16,7 @@ from seqdetect.score.engine import Scored
 from seqdetect.score.kind import UNKNOWN
 from seqdetect.scorer import Scorer
 from seqdetect.serve.page.alerts import Alerts, Change
-from seqdetect.serve.page.cost import usd
+from seqdetect.serve.page.cost import costs
 from seqdetect.serve.page.hour import Totals, largest
 from seqdetect.serve.page.rings import Rings, records
 from seqdetect.serve.page.track import Track
@@ -119,7 +119,7 @@ class Board:
             return
         with self._lock:
             track = self._tracks[part, model]
-            track.hour.add(scored, usd(scored, self.models[model].prices))
+            track.hour.add(scored, costs(scored, self.models[model].prices))
             self._now = max(self._now or 0, int(scored.tick[-1]))
             now = self._clock()
             hot = self._note_hot(model, scored, now)
@@ -177,7 +177,7 @@ class Board:
             watched.wanted = self._clock()
             steps = self._rings.steps(watched.ring)
             steps = steps[np.argsort(steps["tick"], kind="stable")]  # a user may be in several parts
-            return Timeline(True, steps, sorted(watched.worst, reverse=True), alerts)
+            return Timeline(True, steps, sorted(watched.worst.values(), key=lambda one: -one.score), alerts)
 
     # ---- with the lock held
 

@@ -1,6 +1,8 @@
-"""What requests cost, one by one."""
+"""What users' requests cost."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,18 +12,35 @@ from seqdetect.score.engine import Scored
 from seqdetect.sequence.requests import digest
 
 
-def usd(scored: Scored, prices: Prices | None) -> NDArray[np.float32]:
-    """USD of each request of ``scored`` [n]: NaN where its LLM has no price, 0 for all where nothing has."""
-    requests = scored.requests
+class Costs(NamedTuple):
+    """Costs [n], each of one user at one time."""
+
+    user: NDArray[np.int32]
+    """Row of the key table."""
+    time: NDArray[np.int64]
+    """Microseconds."""
+    usd: NDArray[np.float32]
+    """NaN where an LLM has no price."""
+
+
+def costs(scored: Scored, prices: Prices | None) -> Costs:
+    """The costs of ``scored``: by steps where all LLMs have one price, else by requests; none without prices."""
     if prices is None:
-        return np.zeros(len(requests), np.float32)
+        return Costs(scored.user[:0], scored.tick[:0], np.zeros(0, np.float32))
+    if not prices.models:
+        return Costs(scored.user, scored.tick - 1, _usd(scored.tokens @ np.array(_rate(prices.default))))
+    requests = scored.requests
     named = sorted((digest(name), price) for name, price in prices.models.items())
     rates = np.array([_rate(prices.default), *(_rate(price) for _, price in named)])
     place = np.zeros(len(requests), np.int64)
     for number, (model, _) in enumerate(named, start=1):
         place[requests["model"] == model] = number
-    cost = rates[place, 0] * requests["prompt"] + rates[place, 1] * requests["completion"]
-    return np.asarray(cost / 1e6, np.float32)
+    spent = rates[place, 0] * requests["prompt"] + rates[place, 1] * requests["completion"]
+    return Costs(requests["user"], requests["time"], _usd(spent))
+
+
+def _usd(millionths: NDArray[np.float64]) -> NDArray[np.float32]:
+    return np.asarray(millionths / 1e6, np.float32)
 
 
 def _rate(price: Price | None) -> tuple[float, float]:

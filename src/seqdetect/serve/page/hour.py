@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from seqdetect.events import MICROSECONDS
 from seqdetect.score.engine import Scored
+from seqdetect.serve.page.cost import Costs
 
 SPANS: Final = 6
 SPAN_US: Final = 600 * MICROSECONDS
@@ -35,19 +36,20 @@ class Hour:
         self._score = _room(0, _NOTHING)
         self._prompt, self._completion, self._usd = _room(0), _room(0), _room(0)
 
-    def add(self, scored: Scored, usd: NDArray[np.float32]) -> None:
-        """Take in steps, and what each of their requests cost. Who is forgotten loses what this batch brought, too."""
+    def add(self, scored: Scored, costs: Costs) -> None:
+        """Take in steps, and what they cost. Who is forgotten loses what this batch brought, too."""
         self.names = scored.names
         self._grow(len(scored.names))
         self._turn(int(scored.tick[-1] - 1) // SPAN_US)  # a tick's end is the last moment of its span
-        rows, place = self._places(scored.tick - 1)
-        at = place, scored.user[rows]
-        np.maximum.at(self._score, at, scored.score[rows])
-        tokens = scored.tokens[rows].astype(np.float32)
-        np.add.at(self._prompt, at, tokens[:, 0])
-        np.add.at(self._completion, at, tokens[:, 1])
-        rows, place = self._places(scored.requests["time"])
-        np.add.at(self._usd, (place, scored.requests["user"][rows]), usd[rows])
+        rows, at = self._places(scored.user, scored.tick - 1)
+        np.maximum.at(self._score.reshape(-1), at, scored.score[rows])
+        for sums, tokens in (
+            (self._prompt, scored.tokens[rows, 0]),
+            (self._completion, scored.tokens[rows, 1]),
+        ):
+            np.add.at(sums.reshape(-1), at, tokens.astype(np.float32))
+        rows, at = self._places(costs.user, costs.time)
+        np.add.at(self._usd.reshape(-1), at, costs.usd[rows])
         for gone in scored.forgotten.values():
             for sums, nothing in self._sums():
                 sums[:, gone] = nothing
@@ -56,11 +58,13 @@ class Hour:
         """The largest score and the sums."""
         return Totals(self._score.max(0), self._prompt.sum(0), self._completion.sum(0), self._usd.sum(0))
 
-    def _places(self, time: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Which of the times [n] are of the last hour, and the places of their spans."""
+    def _places(
+        self, user: NDArray[np.int32], time: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Which of [n] are of the last hour, and their places in the sums, laid out in a row: numpy is quick there."""
         span = time // SPAN_US
         rows = np.flatnonzero(span > self._newest - SPANS)
-        return rows, span[rows] % SPANS
+        return rows, span[rows] % SPANS * self._score.shape[1] + user[rows]
 
     def _sums(self) -> list[tuple[NDArray[np.float32], float]]:
         return [(self._score, _NOTHING), (self._prompt, 0), (self._completion, 0), (self._usd, 0)]

@@ -3,7 +3,7 @@
 import { svg } from "./dom.js";
 import { clock, compact } from "./words.js";
 
-const LEFT = 50, RIGHT = 10, TOP = 8, BOTTOM = 18, APART_S = 900;
+const LEFT = 50, RIGHT = 18, TOP = 8, BOTTOM = 18, APART_S = 900;
 const HEIGHT = 108;
 
 const DECADES = [0, 1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9], BETWEEN = DECADES.slice(1).flatMap((one) => [2 * one, 5 * one]);

@@ -52,7 +52,7 @@ function draw() {
   drawings = figures.map(([, drawing]) => drawing);
   box.replaceChildren(...figures.map(([title, drawing]) => el("figure", {}, el("figcaption", {}, title), drawing.drawn)));
   byId("plots-help").textContent = "Dots are steps; larger ones are at warning, squares at critical. Line: what the model expected of the step. "
-    + "Band: where nine in ten of this user's calm steps lay around it, among all that are kept here. Shaded spans: alerts. "
+    + "Band: where nine in ten of this user's calm steps (below warning, outside of alerts) lay around it, of all that are kept here. Shaded spans: alerts. "
     + "Counts are drawn by their logarithm. Times are UTC.";
   if (cursor === null) byId("readout").textContent = "Point at a step to read its values, or use the arrow keys here.";
   else point(Math.min(cursor, steps.at.length - 1));
@@ -109,9 +109,9 @@ function worst() {
   }
   const causes = (one) => el("ul", { class: "causes" }, one.causes.map((cause, place) => el("li", {}, cause, el("span", { class: "part" }, ` ${share(one, place)}`))));
   box.replaceChildren(el("h3", {}, "The worst steps, and why"), el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": "The worst steps" }, el("table", { class: "plain" },
-    el("caption", { class: "key" }, "Beside each cause: how much lower the score is with the user's usual value in its place"),
-    el("thead", {}, el("tr", {}, ["Tick's end", "Score", "Kind", "Causes"].map((head) => el("th", { scope: "col" }, head)))),
-    el("tbody", {}, told.worst.map((one) => el("tr", {}, el("th", { scope: "row" }, when(one.at, told.now)), el("td", {}, score(one.score)), el("td", {}, spaced(one.kind)), el("td", {}, causes(one))))))));
+    el("caption", { class: "key" }, "Of each ten minutes the step with the largest score. Beside each cause: how much lower the score is with the user's usual value in its place"),
+    el("thead", {}, el("tr", {}, ["Tick's end", "Score", "Causes"].map((head) => el("th", { scope: "col" }, head)))),
+    el("tbody", {}, told.worst.map((one) => el("tr", {}, el("th", { scope: "row" }, when(one.at, told.now)), el("td", {}, score(one.score), el("span", { class: "below" }, spaced(one.kind))), el("td", {}, causes(one))))))));
 }
 
 const share = (one, place) => `−${one.contributions[place].toFixed(2)}`.replace("−-", "+");

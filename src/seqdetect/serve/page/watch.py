@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field
-from heapq import heappush, heapreplace
 from typing import Final, NamedTuple
 
+from seqdetect.events import MICROSECONDS
 from seqdetect.score.attribution import Cause
 
 WORST: Final = 8
-"""Steps of a user of which the causes are kept: those of the largest scores."""
+"""Steps of a user of which the causes are kept: those of the largest scores, and no two of one ``SPAN_US``."""
+SPAN_US: Final = 600 * MICROSECONDS
+"""Steps that follow each other mostly have the same causes."""
 SETTLED_S: Final = 10.0
 """Nobody is let go so soon after being asked for, unless for somebody worse."""
 Who = tuple[str, str]
@@ -34,14 +36,16 @@ class Watched:
     ring: int
     wanted: float
     """When it was last asked for, seconds of a clock."""
-    worst: list[Worst] = field(default_factory=list)
+    worst: dict[int, Worst] = field(default_factory=dict)
+    """By number of the span."""
 
     def note(self, step: Worst) -> None:
         """Keep the step if it is among the worst."""
-        if len(self.worst) < WORST:
-            heappush(self.worst, step)
-        elif step > self.worst[0]:
-            heapreplace(self.worst, step)
+        span = step.tick // SPAN_US
+        if span not in self.worst or step.score > self.worst[span].score:
+            self.worst[span] = step
+        if len(self.worst) > WORST:
+            del self.worst[min(self.worst, key=lambda one: self.worst[one].score)]
 
 
 class Watch:
