@@ -69,9 +69,11 @@ function point(place) {
   }
   const level = LEVELS[told.steps.level[place]];
   byId("readout").textContent = [`${clockSeconds(at)} UTC`, `score ${score(told.steps.score[place])}${level && ` (${level})`}`,
-    ...told.volumes.map((one) => `${number(one.value[place])} ${spaced(one.name)}, expected ${number(one.expected[place])}${one.low ? ` (${number(one.low[place])} to ${number(one.high[place])})` : ""}`),
+    ...told.volumes.map((one) => `${number(one.value[place])} ${named(one.name, one.value[place])}, expected ${number(one.expected[place])}${one.low ? ` (${number(one.low[place])} to ${number(one.high[place])})` : ""}`),
   ].join(" · ");
 }
+
+const named = (volume, count) => (volume === "requests" && count === 1 ? "request" : spaced(volume));
 
 function nearest(time) {
   const at = told.steps.at;
