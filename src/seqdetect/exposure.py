@@ -56,7 +56,7 @@ class Exposure:
     clean_weight: float = 3.0
     """Weight of a user's clean hour of the original beside one in a copy."""
     verdict_weight: float = 20.0
-    """Weight of the time of an alert that somebody judged false or benign; ``feedback.guard`` limits their sum."""
+    """Weight of an hour of an alert that somebody judged false or benign; ``feedback.guard`` limits their sum."""
     attack_share: float = 0.1
     """What all attacks weigh beside all clean time in the head that learns, which that limit goes by."""
 
@@ -147,14 +147,17 @@ class _Gathered:
     def _add_judged(
         self, data: Data, values: Floats, clean: NDArray[np.bool_], told: NDArray[np.int64]
     ) -> None:
-        """A bag for each alert that was judged false or benign, of its clean steps; ``told`` [n] is its row."""
+        """A bag for each hour of an alert that was judged false or benign, of its clean steps; ``told`` [n] is its row."""
         rows = np.flatnonzero(clean & (told >= 0))
         if not len(rows):
             return
         assert data.incidents is not None
-        self.judged = len(self.parts), data.incidents.iloc[np.unique(told[rows])]
+        hours = data.history.steps.tick // HOUR_US
+        place = told * (int(hours.max()) + 1) + hours
+        _, first = np.unique(place[rows], return_index=True)
+        self.judged = len(self.parts), data.incidents.iloc[told[rows[first]]]
         weight = np.array([self.exposure.verdict_weight])
-        self._bags(data, values, rows, told, self.exposure.clean_steps, None, weight)
+        self._bags(data, values, rows, place, self.exposure.clean_steps, None, weight)
 
     def _restrain(self) -> None:
         """Keep what alerts judged false weigh within the limit."""
@@ -169,13 +172,14 @@ class _Gathered:
             for kind in set(part.kind[part.attack]):
                 weight[kind] = weight.get(kind, 0.0) + float(part.weight[part.kind == kind].sum())
         unit = self.exposure.attack_share * clean / max(sum(weight.values()), 1e-9)
+        usual_weight = self.exposure.clean_weight  # what that time would weigh had nobody said anything
         limited = restrained(
-            self.parts[place].weight,
+            np.maximum(self.parts[place].weight - usual_weight, 0.0),
             rows["alert_kind"].to_numpy(object),
             rows["author"].to_numpy(object),
             {kind: unit * one for kind, one in weight.items()},
         )
-        self.parts[place] = replace(self.parts[place], weight=limited)
+        self.parts[place] = replace(self.parts[place], weight=usual_weight + limited)
 
     def _bags(
         self,

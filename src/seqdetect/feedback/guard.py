@@ -5,9 +5,9 @@ Four things stand against that, for a threat model to count on:
 
 - A true verdict is taken back by its own author alone (``settle``), and time that an incident touches is never taught
   as harmless, whoever says so (``labels``).
-- The hard negatives of alerts of one kind weigh together at most ``KIND_SHARE`` as much as the examples of that kind of
-  attack, and those of one author at most ``AUTHOR_SHARE`` of that. So one author alone never has more than a quarter of
-  the weight of an attack class against it, however many verdicts are given.
+- What verdicts add to the weight of clean time, over alerts of one kind, is at most as much as the examples of that kind
+  of attack weigh, and half of that (``AUTHOR_SHARE``) for one author. However many verdicts one person gives, an attack
+  class keeps twice their weight.
 - Simulated attacks are learned beside what happened, and no verdict reaches them.
 - A challenger that finds fewer of the simulated attacks in the time held back is not promoted (``contest``).
 
@@ -22,17 +22,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-KIND_SHARE: Final = 0.5
-"""Most that hard negatives of one kind may weigh beside the attacks of that kind."""
 AUTHOR_SHARE: Final = 0.5
-"""Most of that which one author may have."""
+"""Most of what may be added against a kind of attack that one author may have."""
 
 Names = NDArray[np.object_]
 Floats = NDArray[np.float64]
 
 
 def restrained(weight: Floats, kind: Names, author: Names, attacks: Mapping[str, float]) -> Floats:
-    """``weight`` [n] of hard negatives, scaled down where it would be too much.
+    """What verdicts add to the ``weight`` [n] of clean time, scaled down where it would be too much.
 
     ``kind`` [n] is what their alerts were taken for, ``attacks`` how much the examples of each kind weigh; a kind that
     there are no examples of counts as the lightest that there are.
@@ -40,7 +38,7 @@ def restrained(weight: Floats, kind: Names, author: Names, attacks: Mapping[str,
     least = min(attacks.values(), default=0.0)
     out = weight.copy()
     for name in set(kind):
-        most = KIND_SHARE * attacks.get(name, least)
+        most = attacks.get(name, least)
         of_kind = kind == name
         for one in set(author[of_kind]):
             _scale(out, of_kind & (author == one), AUTHOR_SHARE * most)
