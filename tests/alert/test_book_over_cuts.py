@@ -94,13 +94,16 @@ def told(bundle: Bundle, cuts: list[tuple[int, bool]], path: Path, most: int | N
     return changes + at_work.flush()
 
 
-Whole = dict[int | None, list[dict[str, Any]]]
+class Whole(dict[int | None, list[dict[str, Any]]]):
+    """The changes of the stream in one piece, by how many users are remembered."""
+
+    def __repr__(self) -> str:
+        return "Whole()"  # or a failure would be as long as the stream
 
 
 @pytest.fixture(scope="module")
 def whole(bundle: Bundle) -> Whole:
-    """The changes of the stream in one piece, by how many users are remembered."""
-    return {most: told(bundle, [], Path(), most) for most in (None, 4)}
+    return Whole({most: told(bundle, [], Path(), most) for most in (None, 4)})
 
 
 def test_the_stream_has_everything_in_it(whole: Whole) -> None:

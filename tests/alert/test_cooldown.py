@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from seqdetect.alert.alert import WARNING, Alert
 from seqdetect.alert.cooldown import MOST, Cooldown

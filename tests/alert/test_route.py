@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from seqdetect.alert.alert import CRITICAL, WARNING, Alert
 from seqdetect.alert.impact import Impact

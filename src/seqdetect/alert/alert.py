@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from seqdetect.alert.impact import NO_IMPACT, Impact, Spent, added
 from seqdetect.score.attribution import Cause
@@ -16,9 +18,11 @@ EVERYBODY: Final = "*"
 """The user of an alert that is nobody's own."""
 
 
-@dataclass(frozen=True)
-class Alert:
-    """One open or resolved alert. Times are microseconds; kind and causes are those of the largest score so far."""
+class Alert(Struct, frozen=True):
+    """One open or resolved alert. Times are microseconds; kind and causes are those of the largest score so far.
+
+    Every hot step makes one or two: a Struct is made in a tenth of a dataclass's time.
+    """
 
     alert_id: str
     user_id: str

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from seqdetect.alert.alert import CRITICAL, EVERYBODY, Alert, named
 from seqdetect.events import MICROSECONDS
