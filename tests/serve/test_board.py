@@ -147,6 +147,22 @@ def test_open_alerts_are_known_after_a_restart_and_their_users_watched_again(mod
     assert us(70) in steps["tick"].tolist()
 
 
+def test_where_ranking_takes_long_it_is_done_seldom(models, monkeypatch):
+    fed, done = Fed(models), []
+
+    def slow(name: str, *more: Any) -> list[Any]:
+        done.append(fed.now)
+        fed.now += 1.0
+        return []
+
+    fed.push(*calm(0))
+    monkeypatch.setattr(fed.board, "_ranked", slow)
+    for _ in range(290):
+        fed.board.top("tokens", "score", 5)
+        fed.now += 1.0
+    assert len(done) == 3
+
+
 def test_a_part_that_goes_takes_its_alerts_and_users_along(models):
     fed = Fed(models)
     fed.push(*calm(0), event(1, "odd", LOUD))

@@ -23,7 +23,11 @@ from seqdetect.serve.page.track import Track
 from seqdetect.serve.page.watch import Watch, Watched, Worst
 
 RERANK_S: Final = 5.0
-"""How often the top users are worked out, which costs time by the number of users."""
+"""How often it is looked who is to be watched, at most."""
+ASKED_S: Final = 1.0
+"""How long a ranking that somebody asked for is good, at least."""
+SHARE: Final = 0.01
+"""Of the time that may go into one ranking, which takes long by the number of users: it comes less often then."""
 TOP: Final = 25
 """Users at the top of each ranking who are watched."""
 
@@ -87,7 +91,8 @@ class Board:
         self._rings = Rings(users, steps)
         self._tracks: dict[tuple[str, str], Track] = {}
         self._asked: set[tuple[str, str]] = set()
-        self._reranked = -np.inf
+        self._rerank_at = -np.inf
+        self._rankings: dict[tuple[str, str, int], tuple[float, list[User]]] = {}
         self._now: int | None = None
         self.models: dict[str, Shown] = {}
 
@@ -104,6 +109,7 @@ class Board:
                 same = old is not None and old.keys is lane.stream.keys
                 self._tracks[part, head.name] = old if same and old is not None else Track(lane.stream.keys)
             self._alerts.begin(part, scorer.standing())
+            self._rankings = {}
             self._watch.keep(self.models)
             self._place()
 
@@ -112,6 +118,7 @@ class Board:
         with self._lock:
             self._tracks = {key: track for key, track in self._tracks.items() if key[0] != part}
             self._alerts.forget(part)
+            self._rankings = {}
 
     def scored(self, part: str, model: str, scored: Scored) -> None:
         """Take in the steps that ``model`` has scored; the changes that they cause come after."""
@@ -123,9 +130,9 @@ class Board:
             self._now = max(self._now or 0, int(scored.tick[-1]))
             now = self._clock()
             hot = self._note_hot(model, scored, now)
-            if now >= self._reranked + RERANK_S:
-                self._reranked = now
+            if now >= self._rerank_at:
                 self._rerank(now)
+                self._rerank_at = self._good_until(now, RERANK_S)
                 hot = True
             if hot:
                 self._place()
@@ -161,7 +168,11 @@ class Board:
     def top(self, model: str, by: str, count: int) -> list[User]:
         """The users of the last hour with the most of ``by``: one of ``RANKINGS``."""
         with self._lock:
-            return self._ranked(model, by, count, self._totals(model))
+            now, asked = self._clock(), (model, by, count)
+            if asked not in self._rankings or now >= self._rankings[asked][0]:
+                users = self._ranked(model, by, count, self._totals(model))
+                self._rankings[asked] = self._good_until(now, ASKED_S), users
+            return self._rankings[asked][1]
 
     def timeline(self, model: str, user: str) -> Timeline:
         """What is kept of ``user``, who is watched from now on."""
@@ -172,7 +183,7 @@ class Board:
                 known = any(track.keys.find(user) is not None for track in self._of(model))
                 if known:
                     self._asked.add((model, user))
-                    self._reranked = -np.inf
+                    self._rerank_at = min(self._rerank_at, self._clock() + ASKED_S)
                 return Timeline(known, None, [], alerts)
             watched.wanted = self._clock()
             steps = self._rings.steps(watched.ring)
@@ -214,6 +225,9 @@ class Board:
             for by in RANKINGS:
                 for user in self._ranked(model, by, TOP, totals):
                     self._wanted((model, user.name), 0, now)
+
+    def _good_until(self, begun: float, least_s: float) -> float:
+        return begun + max(least_s, (self._clock() - begun) / SHARE)
 
     def _totals(self, model: str) -> list[tuple[Track, Totals]]:
         return [(track, track.hour.totals()) for track in self._of(model)]
