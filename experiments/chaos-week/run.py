@@ -41,7 +41,7 @@ from measure import (
 from service import FarSide, Service
 from week import WEEK_DAYS, Week, week, write
 
-from seqdetect.alert.lifecycle import Prices
+from seqdetect.alert.prices import Price, Prices
 from seqdetect.bundle.load import load
 from seqdetect.events import MICROSECONDS, Tally, chunks, iso
 from seqdetect.scorer import Model, Scorer
@@ -146,7 +146,7 @@ def train(made: Week, folder: Path, seed: int) -> None:
 
 def scored(model: Path, arrivals: Arrivals) -> list[dict[str, Any]]:
     """The changes of alerts that the same model would cause had nothing been disturbed."""
-    scorer = Scorer([Model("champion", load(model / "bundle.onnx"), prices=Prices(2.5, 10.0))], Tally())
+    scorer = Scorer([Model("champion", load(model / "bundle.onnx"), prices=Prices(Price(2.5, 10.0)))], Tally())
     scorer.load(model / "state.ckpt")
     changes = []
     for batch in chunks(reference(arrivals.clean)):

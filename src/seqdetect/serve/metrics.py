@@ -88,6 +88,7 @@ class Metrics:
         self._waiting = gauge("queue_events", "Events taken in and not scored yet")
         self._waiting_bytes = gauge("queue_bytes", "Memory of the events that wait")
         self._log_bytes = gauge("journal_bytes", "Size of the write-ahead log")
+        self._unread = gauge("journal_unread_bytes", "What the write-ahead log holds that is not scored yet")
         self._gaps = counter("input_gaps", "Times that a file was rotated away or cut before it was read")
         self._dead = counter("kafka_dead_letters", "Messages with a bad row")
         self._client_errors = counter("kafka_errors", "Errors of the Kafka client", "error")
@@ -157,6 +158,7 @@ class Metrics:
         for part, lag in told.get("lag", {}).items():
             self._kafka.labels(part).set(lag)
         self._log_bytes.set(told.get("log_bytes", 0))
+        self._unread.set(told.get("log_unread_bytes", 0))
         self._waiting.set(told.get("queue_rows", 0))
         self._waiting_bytes.set(told.get("queue_bytes", 0))
 

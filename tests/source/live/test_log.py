@@ -97,6 +97,22 @@ def test_what_is_put_is_polled_and_comes_again_until_it_is_committed(folder: Pat
     three.log.close()
 
 
+def test_what_waits_to_be_polled_is_told_over_segments_and_restarts(folder: Path) -> None:
+    one = Logged(folder, segment_bytes=2000, max_bytes=1 << 20)
+    for number in range(30):
+        one.hand.put(number).result(10)
+    assert len(files(folder)) > 2
+    waiting = one.log.stats()["log_unread_bytes"]
+    assert waiting > 0
+    assert one.log.poll(0.0) is not None
+    one.poll()
+    assert one.log.stats()["log_unread_bytes"] == 0
+    one.log.close()
+    again = Logged(folder, segment_bytes=2000, max_bytes=1 << 20)
+    assert again.log.stats()["log_unread_bytes"] >= waiting
+    again.log.close()
+
+
 def test_waiting_tables_are_written_together(folder: Path) -> None:
     one = Logged(folder)
     futures = [one.hand.put(n) for n in range(300)]

@@ -57,6 +57,12 @@ class Appender:
         with self._changed:
             return sum(self._sizes.values())
 
+    def after(self, place: Place) -> int:
+        """Bytes from ``place`` to the end."""
+        with self._changed:
+            later = sum(size for number, size in self._sizes.items() if number >= place.segment)
+            return max(0, later - place.offset)
+
     def put(self, table: pa.Table) -> Future[None]:
         future: Future[None] = Future()
         future.set_running_or_notify_cancel()  # Who waits may give up, but what is put is written.

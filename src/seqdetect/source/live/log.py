@@ -100,9 +100,10 @@ class WriteAhead:
             self._appender.drop(Place.read(position).segment)
 
     def stats(self) -> dict[str, Any]:
-        """``log_bytes``: what the log holds on disk, of ``log_max_bytes``."""
+        """``log_bytes``: what the log holds on disk, of ``log_max_bytes``; ``log_unread_bytes``: what was not polled."""
         held = 0 if self._appender is None else self._appender.size
-        return {"log_bytes": held, "log_max_bytes": self._max_bytes}
+        unread = 0 if self._appender is None else self._appender.after(self._cursor)
+        return {"log_bytes": held, "log_unread_bytes": unread, "log_max_bytes": self._max_bytes}
 
     def close(self) -> None:
         """What was accepted and not polled stays in the log."""
