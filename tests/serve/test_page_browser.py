@@ -246,3 +246,18 @@ def test_a_new_alert_is_announced(service: Service, looked: Looked) -> None:
     looked.tab.wait_for_selector("#news:has-text('newcomer')", state="attached", timeout=60_000)
     assert looked.tab.locator("#news").get_attribute("aria-live") == "polite"
     assert looked.tab.title() == "(3 critical) seqdetect"
+
+
+def test_an_alert_of_many_shows_what_speaks_for_campaign_or_attack(service: Service, looked: Looked) -> None:
+    many = [event(5001 + user / 10, f"many-{user}", LOUD, client_ip=f"10.0.0.{user}") for user in range(12)]
+    service.post([*calm(5000), *many, *calm(5040)])
+    tab = looked.tab
+    card = tab.locator(".card", has_text="users together")
+    card.wait_for(timeout=60_000)
+    card.locator("summary").focus()
+    tab.keyboard.press("Enter")
+    rows = card.locator("tbody tr")
+    assert rows.count() >= 3
+    assert rows.first.locator("td").count() == 3
+    assert card.get_by_role("button", name="Timeline").count() == 0
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 1280

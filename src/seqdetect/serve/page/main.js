@@ -69,7 +69,7 @@ async function timeline(alerts) {
   if (!state.chosen && worst) state.timeline = worst.timeline;
   if (!state.timeline) return;
   const answer = await get(`${state.timeline}&minutes=${byId("minutes").value}`);
-  showTimeline(answer, state.chosen ? "" : "Chosen for the worst open alert.");
+  showTimeline(answer, state.chosen ? "" : "Chosen for the worst alert of one user.");
 }
 
 function say(text, kind) {
