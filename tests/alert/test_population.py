@@ -11,10 +11,13 @@ import pytest
 
 import handmade
 from seqdetect import experiment
-from seqdetect.alert import lifecycle
-from seqdetect.alert.aspect import Aspect
+from seqdetect.alert import lifecycle, population
+from seqdetect.alert.alert import Alert, named
+from seqdetect.alert.aspect import Aspect, aspect
+from seqdetect.alert.crowd import Crowd
+from seqdetect.alert.evidence import ATTACK, CAMPAIGN, UNCLEAR, Triage
 from seqdetect.alert.lifecycle import AlertBook
-from seqdetect.alert.population import EVERYBODY, Active, least, surge_kind
+from seqdetect.alert.population import EVERYBODY, Active, Surge, least, refined, surge_kind
 from seqdetect.attack.benign_campaign import BenignCampaign
 from seqdetect.attack.inject import Injector
 from seqdetect.bundle.load import load
@@ -159,12 +162,118 @@ def test_the_kind_is_what_leads(aspects: list[Aspect], kind: str) -> None:
     assert surge_kind(aspects) == kind
 
 
+def one(user: str, causes: list[Cause], start: int = 1000, reopened_at: int = 0) -> Alert:
+    begun = start * SECOND
+    return Alert(
+        named(user, begun),
+        user,
+        begun,
+        max(start, reopened_at) * SECOND + 10 * SECOND,
+        "warning",
+        "unknown",
+        3.0,
+        tuple(causes),
+        100,
+        100,
+        reopened_at=reopened_at * SECOND,
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict", "found"),
+    [
+        ("benign_campaign", ATTACK, "botnet"),
+        ("unknown", ATTACK, "botnet"),
+        ("inflation", ATTACK, "inflation"),
+        ("degradation", ATTACK, "degradation"),
+        ("benign_campaign", CAMPAIGN, "benign_campaign"),
+        ("botnet", CAMPAIGN, "botnet"),
+        ("benign_campaign", UNCLEAR, "benign_campaign"),
+        ("benign_campaign", None, "benign_campaign"),
+    ],
+)
+def test_an_attack_makes_a_botnet_of_what_the_causes_leave_open(kind: str, verdict: str, found: str) -> None:
+    assert refined(kind, verdict) == found
+
+
+def test_a_lead_that_changes_for_a_moment_is_no_news() -> None:
+    surging = Surge.of([one(f"u{number}", MORE) for number in range(10)])
+    kinds = []
+    for minute, causes in enumerate((MORE, SLOW, MORE, SLOW, SLOW, SLOW)):
+        surging.aspects = {f"u{number}": (3.0, aspect(causes)) for number in range(10)}
+        surging.judge(Crowd(10 * SECOND), (1100 + 60 * minute) * SECOND, 20, ())
+        kinds.append(surging.alert.kind)
+    assert kinds == ["benign_campaign"] * 4 + ["degradation"] * 2
+
+
+def test_it_is_looked_at_once_a_minute_for_an_hour_and_a_verdict_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verdicts = [UNCLEAR, ATTACK, UNCLEAR, CAMPAIGN]
+    looked: list[int] = []
+
+    def told(crowd: Crowd, moment: Any, calendar: Any) -> Triage:
+        looked.append(moment.now // SECOND)
+        return Triage(verdicts[min(len(looked), 4) - 1], ())
+
+    monkeypatch.setattr(population, "triage", told)
+    surging = Surge.of([one(f"u{number}", MORE) for number in range(10)])
+    seen = []
+    for second in (1010, 1040, 1070, 1130, 1190, 4500, 4700):
+        surging.judge(Crowd(10 * SECOND), second * SECOND, 20, ())
+        seen.append((surging.verdict, surging.alert.kind))
+    assert looked == [1010, 1070, 1130, 1190, 4500]
+    campaign = (CAMPAIGN, "benign_campaign")
+    assert seen == [
+        (UNCLEAR, "benign_campaign"),
+        (UNCLEAR, "benign_campaign"),
+        (ATTACK, "botnet"),
+        (ATTACK, "botnet"),
+        *[campaign] * 3,
+    ]
+
+
+def test_a_verdict_is_news() -> None:
+    alerts = [one(f"u{number}", MORE) for number in range(10)]
+    surging = Surge.of(alerts)
+    for alert in alerts:
+        surging.add(alert)
+    surging.settle(1010 * SECOND, 20)
+    assert [surging.news(), surging.news()] == ["open", None]
+    surging.judge(Crowd(10 * SECOND), 1010 * SECOND, 20, ())
+    assert [surging.news(), surging.news()] == ["update", None]
+
+
+def test_it_begins_with_what_opened_lately_not_with_what_was_long_ago() -> None:
+    again = one("u0", MORE, start=100, reopened_at=1200)
+    surging = Surge.of([again, *(one(f"u{number}", MORE) for number in range(1, 6))])
+    assert surging.alert.start == 1000 * SECOND
+
+
+def test_the_population_alert_before_comes_back_whatever_the_evidence_called_it() -> None:
+    surging = Surge.of([one(f"u{number}", MORE) for number in range(5)])
+    assert [surging.may_be(kind) for kind in ("benign_campaign", "botnet", "inflation")] == [
+        True,
+        True,
+        False,
+    ]
+
+
 def test_active_users_are_those_of_the_last_hour() -> None:
     active = Active()
     steps = scored([(0, 5000, 0, 0.1, MORE), (1, 8000, 0, 0.1, MORE), (0, 5010, 0, 0.1, MORE)])
     active.note(steps, slice(0, 3))
     assert [active.count(now * SECOND) for now in (8000, 8620, 20_000)] == [2, 1, 0]
     assert (least(10), least(200)) == (5, 20)
+
+
+def test_the_step_before_is_told_within_and_across_batches() -> None:
+    active = Active()
+    steps = scored(
+        [(0, 5000, 0, 0.1, MORE), (1, 5000, 0, 0.1, MORE), (0, 5010, 0, 0.1, MORE), (0, 5030, 0, 0.1, MORE)]
+    )
+    assert active.note(steps, slice(0, 3)).tolist() == [0, 0, 5000 * SECOND]
+    assert active.note(steps, slice(3, 4)).tolist() == [5010 * SECOND]
 
 
 @pytest.mark.slow

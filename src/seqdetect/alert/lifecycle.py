@@ -7,11 +7,11 @@ the score, by what it means for the business, and by what the day's allowance le
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -36,6 +36,15 @@ from seqdetect.service import SERVICE
 Changes = list[dict[str, Any]]
 SERVICE_KINDS: Final = ("degradation",)
 """Kinds that are about how the service answers, whoever is asked: its error budget is their affair."""
+
+
+class _Row(NamedTuple):
+    """A scored step that may concern an alert. No two have the same tick and user."""
+
+    tick: int
+    user: str
+    row: int
+    cost: int | None
 
 
 @dataclass
@@ -78,13 +87,13 @@ class AlertBook:
         self.crowd.begin(scored)
         noted = 0
         # once per tick: many users at once must not cost the square of their number
-        for tick, steps in groupby(self._steps(scored), key=lambda step: step.last):
+        for tick, rows in groupby(self._rows(scored), key=lambda row: row.tick):
             known = int(np.searchsorted(scored.tick, tick, "right"))
             self._note(scored, slice(noted, known))
             self.traffic.upto(tick)
             noted = known
             changes += self._resolve_before(tick)
-            changes += self._tick(tick, list(steps))
+            changes += self._tick(tick, self._steps(scored, rows))
         self._note(scored, slice(noted, len(scored)))
         self.traffic.rest()
         self.crowd.rest()
@@ -98,20 +107,29 @@ class AlertBook:
         others += [self.cap.overflow] if self.cap.overflow is not None else []
         return [self.tell(alert, "update", alert.until) for alert in (*others, *self.open.values())]
 
-    def _steps(self, scored: Scored) -> list[Alert]:
-        """The steps that concern an alert, as the ones they would begin: hot ones, and those that may hold one open."""
-        hot = list(scored.causes)
-        if not hot and not self.open:
+    def _rows(self, scored: Scored) -> list[_Row]:
+        """The steps that may concern an alert, by tick and user: hot ones, and those that may hold one open."""
+        rows = list(scored.causes)
+        if not rows and not self.open:
             return []
-        names, users = scored.names, scored.user
-        watched = self.open.keys() | {names[users[row]] for row in hot}
         near = np.flatnonzero((scored.score >= self.holds) & (scored.level == 0)).tolist()
-        rows = hot + [row for row in near if names[users[row]] in watched]
-        rows.sort(key=lambda row: (scored.tick[row], names[users[row]]))
+        names = [scored.names[user] for user in scored.user[rows + near].tolist()]
+        watched = self.open.keys() | set(names[: len(rows)])
+        rows += [row for row, name in zip(near, names[len(rows) :], strict=True) if name in watched]
+        names = [scored.names[user] for user in scored.user[rows].tolist()]
         costs: list[int | None] = [None] * len(rows)
         if self.prices is not None:
             costs = self.prices.costs(scored, rows, self.tick_us)
-        return [begun(scored, row, self.tick_us, cost) for row, cost in zip(rows, costs, strict=True)]
+        ticks = scored.tick[rows].tolist()
+        return sorted(_Row(*row) for row in zip(ticks, names, rows, costs, strict=True))
+
+    def _steps(self, scored: Scored, rows: Iterable[_Row]) -> list[Alert]:
+        """The steps of one tick that do concern an alert, as the ones they would begin."""
+        return [
+            begun(scored, row.row, self.tick_us, row.cost)
+            for row in rows
+            if row.row in scored.causes or row.user in self.open
+        ]
 
     def _note(self, scored: Scored, rows: slice) -> None:
         """Take in who sent something; ``rows`` are those of whole ticks, and follow those of the last call."""
