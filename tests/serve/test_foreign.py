@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import http.server
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,43 @@ def test_a_log_of_nginx_is_followed(tmp_path: Path):
         assert service.figure("seqdetect_events_skipped_total") == 1
         assert service.stop() == 0
     assert {one["user_id"] for one in service.changes()} == {"loud"}
+
+
+class Counting(http.server.BaseHTTPRequestHandler):
+    """A vLLM that has finished one more request of 9,000 tokens at every look."""
+
+    looks = 0
+
+    def do_GET(self) -> None:
+        type(self).looks += 1
+        labels, n = '{model_name="llama",finished_reason="stop"}', self.looks
+        text = (
+            f"vllm:request_success_total{labels} {n}\nvllm:prompt_tokens_total{labels} {n}\n"
+            f"vllm:generation_tokens_total{labels} {9_000 * n}\n"
+        ).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+def test_what_an_inference_server_counts_is_scored(tmp_path: Path):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Counting)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    targets = {"llama": f"http://127.0.0.1:{server.server_address[1]}/metrics"}
+    scrape = {"metrics": {"targets": targets, "every_s": 0.1, "journal": "journal"}}
+    try:
+        with Service(tmp_path, input=scrape) as service:
+            service.reads(5)
+            until(lambda: service.figure('seqdetect_events_pending{model="tokens"}') >= 5, "events of now")
+            assert not service.said("event_rejected")
+            assert service.stop() == 0
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.mark.parametrize(

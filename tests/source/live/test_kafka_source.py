@@ -11,6 +11,8 @@ from consuming import Notes, until
 
 from broker import QUICK, Broker, broker
 from seqdetect.events import Tally
+from seqdetect.source.adapter import adapted
+from seqdetect.source.adapter.litellm import LiteLLM
 from seqdetect.source.live.kafka import Kafka
 from seqdetect.source.parse.header import Layout
 
@@ -149,3 +151,21 @@ def test_lag_is_what_was_not_handed_on(broker, opened):
 def test_unknown_settings_are_named(broker):
     with pytest.raises(ValueError, match=r"no\.such\.setting"):
         Kafka(Tally(), Layout(), broker.servers, ["t"], client={"no.such.setting": 1})
+
+
+def test_records_of_another_program_leave_nothing_of_themselves_in_dead_letters(broker, opened):
+    topic, dead, notes = broker.topic(), broker.topic(), Notes()
+    good = {"id": "a", "status": "success", "endTime": 1_772_409_600.5, "end_user": "ada", "prompt_tokens": 7,
+            "completion_tokens": 1, "messages": "a prompt nobody may keep"}  # fmt: skip
+    bad = good | {"prompt_tokens": "a prompt nobody may keep"}
+    broker.put(topic, [json.dumps(one).encode() for one in (good, bad, good | {"prompt_tokens": 8})])
+    layout = adapted.layout(Layout(adapter=LiteLLM()))
+    source = member(broker, topic, opened, layout=layout, dead_letters=dead)
+    source.start(notes)
+    assert notes.take(source, 2) == {f"{topic}-0": [7, 8]}
+    (letter,) = broker.all(dead, 1)
+    assert letter.value() == b""
+    headers = dict(letter.headers())
+    assert headers["offset"] == b"1"
+    assert b"$.prompt_tokens" in headers["reason"]
+    assert b"nobody" not in str(headers).encode()
