@@ -54,6 +54,7 @@ def test_the_user_can_be_the_credential():
             "header of prompt tokens",
         ),
         (("started_at", "secret"), "$.started_at"),
+        (("response", {"status": 10**30}), "$.response.status"),
     ],
 )
 def test_what_is_wrong_is_named(change, where):

@@ -102,3 +102,11 @@ def test_nobody_is_found_where_nobody_is_named():
         read("otlp", with_span(), users=("client.address", "enduser.pseudo.id"))[0][0]["user_id"]
         == "tenant-1"
     )
+
+
+def test_what_cannot_be_read_on_a_resource_costs_no_span():
+    body = with_span()
+    body["resourceSpans"][0]["resource"]["attributes"].append({"key": "user.id", "value": None})
+    rows, tally = read("otlp", body, with_span())
+    assert [row["user_id"] for row in rows] == ["alice", "alice"]
+    assert tally.rejected == {}

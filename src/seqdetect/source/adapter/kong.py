@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar, Final
 from msgspec import Meta, Raw, Struct, json
 
 from seqdetect.source.adapter.nginx import ERROR
-from seqdetect.source.adapter.record import Name, Outcome, Row, first, places, text, whole
+from seqdetect.source.adapter.record import Count, Name, Outcome, Row, first, places, text, whole
 
 _HEADERS: Final = {
     "prompt_tokens": ("x-llm-prompt-tokens", "x-prompt-tokens"),
@@ -40,7 +40,7 @@ class _Request(Struct, frozen=True):
 
 
 class _Response(Struct, frozen=True):
-    status: int | None = None
+    status: Count | None = None
     headers: Raw = Raw(b"null")
 
 

@@ -155,14 +155,14 @@ def _getter(name: str) -> Callable[[Any], object]:
 
 
 def _wanted(attributes: Sequence[_Attribute]) -> Attributes:
-    """The attributes that events are made of; the others stay undecoded."""
-    found = {}
+    """The attributes that events are made of, an empty text for what is no value; the others stay undecoded."""
+    found: dict[str, Name] = {}
     for one in attributes:
         if one.key in _WANTED:
             try:
                 found[one.key] = _value(one.value).plain()
             except (DecodeError, ValueError):
-                raise ValueError(f"the attribute {one.key} is not readable") from None
+                found[one.key] = ""
     return found
 
 
@@ -171,6 +171,7 @@ def _count(found: Attributes, names: Sequence[str]) -> int | None:
         value = found.get(name)
         if value is None:
             continue
+        # an empty text, too: a count that is there and cannot be read is not one that is not there
         if not isinstance(value, int) or abs(value) > 2**62:
             raise ValueError(f"the attribute {name} is not a whole number")
         return value
