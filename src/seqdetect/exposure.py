@@ -179,7 +179,8 @@ class _Gathered:
             rows["author"].to_numpy(object),
             {kind: unit * one for kind, one in weight.items()},
         )
-        self.parts[place] = replace(self.parts[place], weight=usual_weight + limited)
+        harmless = np.ones(len(limited), bool)
+        self.parts[place] = replace(self.parts[place], weight=usual_weight + limited, harmless=harmless)
 
     def _bags(
         self,
@@ -217,7 +218,12 @@ class _Gathered:
             np.concatenate([part.kind for part in self.parts]),
             np.concatenate([part.user for part in self.parts]),
             np.concatenate([part.weight for part in self.parts]),
+            None if self.judged is None else np.concatenate([_harmless(part) for part in self.parts]),
         )
+
+
+def _harmless(part: Examples) -> NDArray[np.bool_]:
+    return np.zeros(len(part.kind), bool) if part.harmless is None else part.harmless
 
 
 def _thinned(group: NDArray[np.int64], limit: int, rng: np.random.Generator) -> NDArray[np.int64]:

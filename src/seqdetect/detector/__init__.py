@@ -52,6 +52,8 @@ class Examples:
     """[b] row of the key table."""
     weight: NDArray[np.float64]
     """[b]"""
+    harmless: NDArray[np.bool_] | None = None
+    """[b] which bags of clean time alerted and were judged harmless by a person; None where nobody judged."""
 
     @property
     def attack(self) -> NDArray[np.bool_]:
@@ -62,7 +64,12 @@ class Examples:
         """The bags of a mask ``[b]``, numbered anew."""
         rows, number = bags[self.bag], np.cumsum(bags) - 1
         return Examples(
-            self.values[rows], number[self.bag[rows]], self.kind[bags], self.user[bags], self.weight[bags]
+            self.values[rows],
+            number[self.bag[rows]],
+            self.kind[bags],
+            self.user[bags],
+            self.weight[bags],
+            None if self.harmless is None else self.harmless[bags],
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -39,6 +39,8 @@ class LearnedEvidence:
     squash: Squash | None = field(default=None, init=False)
     whole: IncidentHead | None = field(default=None, init=False)
     """Learned from all users; None until there are incidents to learn from."""
+    excuse: IncidentHead | None = field(default=None, init=False)
+    """High where time looks like what was judged harmless; None until somebody judged."""
     parts: list[IncidentHead] = field(default_factory=list, init=False)
     """Each learned from the users of all folds but its own."""
     fold: dict[int, int] = field(default_factory=dict, init=False)
@@ -57,9 +59,8 @@ class LearnedEvidence:
     def learn(self, examples: Examples, seed: int) -> None:
         """Learn the head from all users, and once more without each fold of them."""
         assert self.squash is not None
-        examples = Examples(
-            examples.values[:, :WIDTH], examples.bag, examples.kind, examples.user, examples.weight
-        )
+        examples = replace(examples, values=examples.values[:, :WIDTH])
+        self.excuse = self._excuse(examples, seed)
         self.whole = self._head(examples, seed)
         self.whole.fit_kinds(examples, seed)
         self.slope = self.whole.slope(examples.values[examples.attack[examples.bag]])
@@ -83,10 +84,35 @@ class LearnedEvidence:
         head.fit(examples, self.squash, seed)
         return head
 
+    def _excuse(self, examples: Examples, seed: int) -> IncidentHead | None:
+        """A head for what was judged harmless. Attacks are among the rest, with the weight that they have elsewhere,
+        so that no attack which is known is excused."""
+        assert self.squash is not None
+        if examples.harmless is None or not examples.attack.any():
+            return None
+        share = IncidentHead(**self.head).attack_share
+        weight, attack = examples.weight.copy(), examples.attack
+        weight[attack] *= share * weight[~attack].sum() / weight[attack].sum()
+        apart = _steps_apart(replace(examples, weight=weight))
+        assert apart.harmless is not None
+        # as they come: their sum is limited
+        ratio = float(apart.weight[apart.harmless].sum() / apart.weight[~apart.harmless].sum())
+        head = IncidentHead(**{**self.head, "attack_share": ratio})
+        log.info("head for what was judged harmless: %d hours", int(examples.harmless.sum()))
+        kind = np.where(apart.harmless, "harmless", "").astype(object)
+        head.fit(replace(apart, kind=kind), self.squash, seed)
+        return head
+
+    def _floor_score(self, rows: Rows) -> NDArray[np.float64]:
+        """[n] the floor's tail probability, less where the time is excused."""
+        score = self.floor_tail(self.floor.reference(_floor_rows(rows)))
+        if self.excuse is None:
+            return score
+        return score / (1.0 + np.exp(self.excuse.logits(rows.values[:, :WIDTH])))
+
     def calibrate(self, rows: Rows) -> NDArray[np.float64]:
-        floor = self.floor.reference(_floor_rows(rows))
-        self.floor_tail = fit_tail(floor[rows.usable])
-        score = self.floor_tail(floor)
+        self.floor_tail = fit_tail(self.floor.reference(_floor_rows(rows))[rows.usable])
+        score = self._floor_score(rows)
         if self.whole is None:
             return score
         logits = np.empty(len(rows))
@@ -102,6 +128,8 @@ class LearnedEvidence:
         floor = write_tail(graph, self.floor.score(context, last), self.floor_tail)
         if self.whole is None:
             return floor
+        if self.excuse is not None:
+            floor = floor * (1.0 - graph.op("Sigmoid", self.excuse.write(rows.columns(0, WIDTH)).logit))
         written = self.whole.write(rows.columns(0, WIDTH))
         if self.whole.kinds:
             graph.output("kind", self.whole.write_kinds(written.hidden), 1 + len(self.whole.kinds))
@@ -116,7 +144,7 @@ class LearnedEvidence:
         return graph.op("Gather", graph.constant(SCALES), graph.op("ArgMax", says, axis=1, keepdims=1))
 
     def reference(self, rows: Rows) -> NDArray[np.float64]:
-        floor = self.floor_tail(self.floor.reference(_floor_rows(rows)))
+        floor = self._floor_score(rows)
         if self.whole is None:
             return floor
         return np.maximum(floor, self.head_tail(self.whole.logits(rows.values[:, :WIDTH])))
@@ -125,6 +153,22 @@ class LearnedEvidence:
     def kinds(self) -> list[str]:
         """The kinds it guesses at; the graph's output ``kind`` has "unknown" before them."""
         return [] if self.whole is None else self.whole.kinds
+
+
+def _steps_apart(examples: Examples) -> Examples:
+    """The same with a bag for each step of harmless time: all of an attack is to be found by any step of it, but all
+    of an excuse must hold."""
+    assert examples.harmless is not None
+    own = examples.harmless[examples.bag]
+    old = np.concatenate([np.flatnonzero(~examples.harmless), examples.bag[own]])
+    number = np.cumsum(~examples.harmless) - 1
+    bag = number[examples.bag]
+    bag[own] = (~examples.harmless).sum() + np.arange(own.sum())
+    size = np.bincount(examples.bag)
+    weight = np.where(examples.harmless, examples.weight / size, examples.weight)[old]
+    return Examples(
+        examples.values, bag, examples.kind[old], examples.user[old], weight, examples.harmless[old]
+    )
 
 
 def _floor_rows(rows: Rows) -> Rows:
