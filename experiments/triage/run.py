@@ -2,8 +2,8 @@
 
     .venv/bin/python experiments/triage/run.py --bundle out/demo/bundle.onnx [--seeds N] [--out FILE]
 
-Per seed, traffic and kind one run: a day of traffic without attacks, into whose second half one incident is injected; it
-goes through the scorer in batches of an hour, state empty at the start. A row is one population alert that
+Per seed and traffic: a day without attacks, into whose second half one incident of each kind in turn is injected. It
+goes through the scorer from an empty state; the first half is the same for all kinds and is scored once. A row is one population alert that
 opened during the incident, or one of the traffic's own, or an incident without any.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import tempfile
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -39,9 +40,11 @@ HERE: Final = Path(__file__).resolve().parent
 SERVEGEN: Final = HERE.parents[2] / "shared" / "data" / "servegen"
 DAYS: Final = 1.0
 HOUR_US: Final = 3600 * MICROSECONDS
+END_OF_TIME: Final = 2**62
+STRENGTHS: Final[tuple[Strength, Strength]] = ("blatant", "strong")
 LATER_US: Final = 300 * MICROSECONDS
-ONCE: Final = ("credential_sharing", "none")
-"""Hardly ever a surge: looked at in one traffic."""
+ONCE: Final = ("degradation", "inflation", "credential_sharing", "none")
+"""Neither campaign nor botnet: looked at in one traffic."""
 REQUIRED: Final = ["timestamp", "user_id", "prompt_tokens", "completion_tokens"]
 FIELDS: Final = (
     "traffic",
@@ -61,10 +64,11 @@ FIELDS: Final = (
 
 
 def attacks(users: int) -> dict[str, Attack | None]:
-    """One incident each; a botnet must hold a tenth of the users to be a population alert at all."""
+    """One incident each; a botnet must hold a tenth of the users to be a population alert at all, and a campaign be
+    felt."""
     bots = max(6, users // 8)
     return {
-        "benign_campaign": BenignCampaign(hours=(1.5, 3.0)),
+        "benign_campaign": BenignCampaign(factors=(12.0, 8.0, 5.0, 3.0), share=(0.4, 0.7), hours=(1.5, 3.0)),
         "botnet": Botnet(users=(bots, 2 * bots), hours=(0.5, 1.0)),
         "degradation": Degradation(),
         "inflation": Inflation(),
@@ -94,25 +98,45 @@ def sources(seed: int) -> dict[str, tuple[Source, int, bool]]:
 
 
 def incident(
-    table: pa.Table, attack: Attack | None, strength: Strength, rng: np.random.Generator
+    table: pa.Table, half_us: int, attack: Attack | None, strength: Strength, rng: np.random.Generator
 ) -> tuple[pa.Table, pd.DataFrame | None]:
     """``table`` with one incident of ``attack`` in its second half, and its label rows."""
     if attack is None:
         return table, None
-    times = table.column("timestamp").cast(pa.int64())
-    begin, end = times[0].as_py(), times[-1].as_py()
     injector = Injector({attack.kind: attack}, clean=0.3, strengths=(strength,), seldom=())
-    return injector.inject(table, begin + (end - begin) // 2, end, rng, count=1)
+    return injector.inject(
+        table, half_us, table.column("timestamp").cast(pa.int64())[-1].as_py(), rng, count=1
+    )
 
 
-def changes(bundle: Bundle, table: pa.Table, warning: float) -> Iterator[dict[str, Any]]:
-    """All changes of alerts."""
-    scorer = Scorer([Model("m", bundle, thresholds={"warning": warning})], Tally())
-    hours = table.column("timestamp").cast(pa.int64()).to_numpy() // HOUR_US
-    edges = [0, *(np.flatnonzero(np.diff(hours)) + 1).tolist(), table.num_rows]
-    for first, stop in pairwise(edges):
-        yield from scorer.push(table.slice(first, stop - first))
-    yield from scorer.flush()
+class Warm:
+    """A scorer that has seen the first half of ``table``, to go on from with different second halves."""
+
+    def __init__(self, bundle: Bundle, warning: float, table: pa.Table, folder: Path) -> None:
+        self.models = [Model("m", bundle, thresholds={"warning": warning})]
+        self.path = folder / "half.ckpt"
+        times = table.column("timestamp").cast(pa.int64()).to_numpy()
+        self.half_us = int(times[0] + times[-1]) // 2
+        scorer = Scorer(self.models, Tally())
+        for part in _hours(table, 0, self.half_us):
+            scorer.push(part)
+        scorer.save(self.path)
+
+    def changes(self, table: pa.Table, end_us: int) -> Iterator[dict[str, Any]]:
+        """All changes of alerts from then on until ``end_us`` (microseconds)."""
+        scorer = Scorer(self.models, Tally())
+        scorer.load(self.path)
+        for part in _hours(table, self.half_us, end_us):
+            yield from scorer.push(part)
+        yield from scorer.flush()
+
+
+def _hours(table: pa.Table, start_us: int, end_us: int) -> Iterator[pa.Table]:
+    times = table.column("timestamp").cast(pa.int64()).to_numpy()
+    first, last = np.searchsorted(times, [start_us, end_us]).tolist()
+    hours = times[first:last] // HOUR_US
+    for a, b in pairwise([first, *(first + 1 + np.flatnonzero(np.diff(hours))).tolist(), last]):
+        yield table.slice(a, b - a)
 
 
 def alerts(found: Iterator[dict[str, Any]]) -> list[list[dict[str, Any]]]:
@@ -124,16 +148,21 @@ def alerts(found: Iterator[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     return list(lives.values())
 
 
-def rows(bundle: Bundle, seed: int, warning: float) -> Iterator[dict[str, Any]]:
-    strength: Strength = ("blatant", "strong")[seed % 2]  # type: ignore[assignment]
+def rows(bundle: Bundle, seed: int, warning: float, folder: Path) -> Iterator[dict[str, Any]]:
+    """What became of each incident of one seed."""
+    strength: Strength = STRENGTHS[seed % 2]
     for traffic, (source, users, whole) in sources(seed).items():
         events = concat(source.read(Tally()))
         events = events if whole else events.select(REQUIRED)
+        warm = Warm(bundle, warning, events, folder)
         for kind, attack in attacks(users).items():
             if kind in ONCE and (users != 60 or not whole):
                 continue
-            table, labels = incident(events, attack, strength, np.random.default_rng([seed, users]))
+            table, labels = incident(
+                events, warm.half_us, attack, strength, np.random.default_rng([seed, users])
+            )
             span = None if labels is None else (int(labels["start"].min()), int(labels["end"].max()))
+            until = END_OF_TIME if span is None else span[1] + HOUR_US
             head = {
                 "traffic": traffic,
                 "seed": seed,
@@ -141,18 +170,17 @@ def rows(bundle: Bundle, seed: int, warning: float) -> Iterator[dict[str, Any]]:
                 "strength": "" if attack is None else strength,
                 "hit": 0 if labels is None else labels["user_id"].nunique(),
             }
-            lives = [(life, _caused(life, span)) for life in alerts(changes(bundle, table, warning))]
-            if kind != "none" and not any(inside for _, inside in lives):
+            lives = alerts(warm.changes(table, until))
+            # what began apart from the incident is the traffic's own: it is counted in the runs without one
+            told = [_told(life, span) for life in lives if span is None or _caused(life, span)]
+            if span is not None and not told:
                 yield head
-            for life, inside in lives:
-                # what stands apart from the incident is the traffic's own: it is counted in the runs without one
-                if inside or kind == "none":
-                    yield head | _told(life, span)
+            yield from (head | one for one in told)
 
 
-def _caused(life: list[dict[str, Any]], span: tuple[int, int] | None) -> bool:
+def _caused(life: list[dict[str, Any]], span: tuple[int, int]) -> bool:
     """Whether the alert opened while the incident went on, or just after."""
-    return span is not None and span[0] < _us(life[0]["at"]) <= span[1] + LATER_US
+    return span[0] < _us(life[0]["at"]) <= span[1] + LATER_US
 
 
 def _told(life: list[dict[str, Any]], span: tuple[int, int] | None) -> dict[str, Any]:
@@ -189,9 +217,10 @@ def main() -> None:
         writer = csv.DictWriter(file, FIELDS)
         writer.writeheader()
         for seed in range(arguments.first, arguments.first + arguments.seeds):
-            for row in rows(bundle, seed, arguments.warning):
-                writer.writerow(row)
-                file.flush()
+            with tempfile.TemporaryDirectory() as folder:
+                for row in rows(bundle, seed, arguments.warning, Path(folder)):
+                    writer.writerow(row)
+                    file.flush()
 
 
 if __name__ == "__main__":

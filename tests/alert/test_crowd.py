@@ -159,13 +159,15 @@ def test_sizes_are_two_classes_per_doubling():
     ]
 
 
-def test_networks_are_new_for_half_an_hour():
+def test_networks_are_new_for_an_hour_and_a_quarter():
     reader = Reader()
     rng = np.random.default_rng(0)
-    for minute in (0, 20, 40):
+    for minute in (15, 50, 90):
         begin = NOON + minute * MINUTE
         reader.push(requests(begin, begin + MINUTE, 2, range(3), rng))
-    assert reader.crowd.between(0, NOON + 41 * MINUTE).of("new_networks").tolist() == [6, 12]
+    assert reader.crowd.between(0, NOON + 91 * MINUTE).of("new_networks").tolist() == [0, 18]
+    reader.push(requests(NOON + 91 * MINUTE, NOON + 92 * MINUTE, 2, range(4), rng))
+    assert reader.crowd.between(NOON // MINUTE + 91, NOON + 92 * MINUTE).of("new_networks").tolist() == [6, 2]
 
 
 def test_what_does_not_come_for_a_week_is_forgotten():

@@ -184,7 +184,7 @@ def one(user: str, causes: list[Cause], start: int = 1000, reopened_at: int = 0)
     [
         ("benign_campaign", ATTACK, "botnet"),
         ("unknown", ATTACK, "botnet"),
-        ("inflation", ATTACK, "inflation"),
+        ("inflation", ATTACK, "botnet"),
         ("degradation", ATTACK, "degradation"),
         ("benign_campaign", CAMPAIGN, "benign_campaign"),
         ("botnet", CAMPAIGN, "botnet"),
@@ -252,7 +252,7 @@ def test_it_begins_with_what_opened_lately_not_with_what_was_long_ago() -> None:
 
 def test_the_population_alert_before_comes_back_whatever_the_evidence_called_it() -> None:
     surging = Surge.of([one(f"u{number}", MORE) for number in range(5)])
-    assert [surging.may_be(kind) for kind in ("benign_campaign", "botnet", "inflation")] == [
+    assert [surging.may_be(kind) for kind in ("benign_campaign", "botnet", "degradation")] == [
         True,
         True,
         False,

@@ -19,7 +19,7 @@ from seqdetect.events import Tally, conform
 from seqdetect.scorer import Model, Scorer
 
 USERS = 60
-START = NOON + 100 * MINUTE
+START = NOON + 160 * MINUTE
 END = START + 4 * MINUTE
 
 
@@ -51,7 +51,7 @@ def table(*parts: dict[str, np.ndarray]) -> pa.Table:
     return conform(rows.take(pc.sort_indices(rows["timestamp"])))
 
 
-ALWAYS = some(range(USERS), NOON, END + 30 * MINUTE, 200, seed=0)
+ALWAYS = some(range(USERS), NOON, END + 30 * MINUTE, 250, seed=0)
 CAMPAIGN = table(ALWAYS, some(range(40), START, END, 20 * 24, seed=1))
 HOSTS = [f"198.18.{number}.9" for number in range(250)]
 ATTACK = table(

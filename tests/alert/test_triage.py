@@ -14,14 +14,14 @@ from seqdetect.alert.population import Active
 from seqdetect.alert.triage import Moment, effective, triage
 
 USERS = range(200)
-START = NOON + 120 * MINUTE
+START = NOON + 180 * MINUTE
 NOW = START + 5 * MINUTE
 
 
 def judged(surge: np.ndarray, surging: int, active: int = 200, calendar: Any = (), **usual: Any) -> Triage:
     """The evidence of ``surge``, five minutes of requests on top of what 200 users send all the time."""
     rng = np.random.default_rng(1)
-    always = requests(NOON, NOW, 125, USERS, rng, **usual)
+    always = requests(NOON, NOW, 185, USERS, rng, **usual)
     return of(np.concatenate((always, surge)), Moment(START, START, NOW, surging, active), calendar)
 
 
@@ -105,7 +105,7 @@ def test_accounts_made_for_the_purpose_show():
 
 
 def test_users_who_come_along_point_to_a_campaign():
-    quiet = requests(NOON, NOW, 125, range(20), np.random.default_rng(0))
+    quiet = requests(NOON, NOW, 185, range(20), np.random.default_rng(0))
     rest = requests(NOON, NOON + MINUTE, 1, USERS, np.random.default_rng(3))
     found = of(np.concatenate((quiet, rest, campaign())), Moment(START, START, NOW, 120, 130))
     assert points(found)["users"] == CAMPAIGN
@@ -168,8 +168,8 @@ def test_a_table_full_of_networks_says_nothing_of_new_ones(monkeypatch):
 @pytest.mark.parametrize(
     ("votes", "verdict"),
     [
-        ({"surging_users": CAMPAIGN, "prompt_sizes": CAMPAIGN}, UNCLEAR),
-        ({"surging_users": CAMPAIGN, "prompt_sizes": CAMPAIGN, "completion_sizes": CAMPAIGN}, CAMPAIGN),
+        ({"surging_users": CAMPAIGN, "new_user_agents": CAMPAIGN}, UNCLEAR),
+        ({"surging_users": CAMPAIGN, "new_user_agents": CAMPAIGN, "user_agents": CAMPAIGN}, CAMPAIGN),
         ({"new_networks": ATTACK, "users": CAMPAIGN, "surging_users": CAMPAIGN}, UNCLEAR),
         ({"new_networks": ATTACK, "users": CAMPAIGN, "new_user_agents": ATTACK}, ATTACK),
         ({}, UNCLEAR),

@@ -26,8 +26,10 @@ USUAL: Final = 45
 MINUTES: Final = RECENT + APART + USUAL + 1
 SIZES: Final = 48
 """Classes of token counts, two per doubling; the last one is open."""
-NEW: Final = APART + RECENT
-"""Minutes for which a network or a user agent is new."""
+JUDGED: Final = 60
+"""Minutes for which a surge's evidence is looked at."""
+NEW: Final = APART + JUDGED
+"""Minutes for which a network or a user agent is new: what came with a surge does not become known meanwhile."""
 FULL: Final = 0.5
 _HALF: Final = 2.0**-0.5
 BINS: Final = {

@@ -137,14 +137,15 @@ RULES: Final = (
     ),
     Rule("new_user_agents", 1.0, "share of the excess", strange),
     Rule("user_agents", 0.5, "exp(entropy) of the excess", varied(1.3, 2.5)),
-    Rule("prompt_sizes", 1.0, _SIZES, varied(3.0, 6.0)),
-    Rule("completion_sizes", 1.0, _SIZES, varied(3.0, 6.0)),
+    Rule("prompt_sizes", 1.5, _SIZES, varied(3.0, 6.0)),
+    Rule("completion_sizes", 0.5, _SIZES, varied(3.0, 6.0)),
     Rule("endpoint_share", 0.5, "share of the excess on its most frequent endpoint", single),
     Rule("client_errors", 1.0, "share of requests answered with 4xx", refused),
     Rule("server_errors", 0.0, "share of requests answered with 5xx", undecided),
     Rule("completion_per_prompt", 0.5, "tokens per token, of the excess", alike(1 / 3, 3.0, (0.6, 1.6))),
 )
-"""Every item but ``calendar``. Networks and user agents are new for half an hour after they were met first."""
+"""Every item but ``calendar``. Networks and user agents are new for an hour and a quarter after they were met first.
+What is sent weighs more than what comes back: prompts are the sender's choice, completions the model's."""
 CALENDAR: Final = Rule("calendar", 1.5, "name of the entry that the surge lies in", undecided)
 WHO: Final = frozenset(
     ("surging_users", "users", "new_users", "new_networks", "networks_per_user", "new_user_agents")

@@ -1,7 +1,8 @@
 """A surge: alerts of many users that begin together are one alert of the whole population.
 
-Its kind is what the causes of its users' alerts have in common. Where they say no more than that there is more of the
-same, or nothing in common, and the evidence (``triage``) says that one hand is behind it, it is a botnet.
+Its kind is what the causes of its users' alerts have in common. Where they say no more than that there are more
+requests, or longer ones, or have nothing in common, and the evidence (``triage``) says that one hand is behind it, it is
+a botnet.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from seqdetect.alert.alert import EVERYBODY, Alert, joined, named
 from seqdetect.alert.aspect import Aspect, aspect
-from seqdetect.alert.crowd import Crowd
+from seqdetect.alert.crowd import JUDGED, MINUTE_US, Crowd
 from seqdetect.alert.evidence import ATTACK, UNCLEAR
 from seqdetect.alert.triage import Calendar, Moment, triage
 from seqdetect.events import MICROSECONDS
@@ -40,12 +41,10 @@ KINDS: Final = {
     Aspect.ANSWERS: "degradation",
     Aspect.OTHER: UNKNOWN,
 }
-OPEN_TO_DOUBT: Final = (KINDS[Aspect.RATE], KINDS[Aspect.OTHER])
-"""Kinds that evidence of an attack turns into a botnet. The others name a change that was seen."""
+OPEN_TO_DOUBT: Final = tuple(KINDS[about] for about in (Aspect.RATE, Aspect.LENGTHS, Aspect.OTHER))
+"""Kinds that evidence of an attack turns into a botnet: more requests, or longer ones, may be anybody's."""
 JUDGED_S: Final = 60.0
 """The evidence is looked at anew this often: a surge's first minute tells less than its tenth."""
-JUDGED_FOR_S: Final = 3600.0
-"""After this long what was usual before is no measure of the present any more: the evidence stands as it is."""
 
 
 def least(active: int) -> float:
@@ -202,7 +201,7 @@ class Surge:
         if self.aspects:
             before, self.leaning = self.leaning, surge_kind(about for _, about in self.aspects.values())
             self.by_causes = self.leaning if self.leaning == before else self.by_causes
-        if now <= self.alert.since + round(JUDGED_FOR_S * MICROSECONDS):
+        if now <= self.alert.since + JUDGED * MINUTE_US:  # later the time before is no measure of the present
             moment = Moment(self.alert.start, self.alert.since, now, self._surging(now), active)
             found = triage(crowd, moment, calendar)
             if self.verdict in (None, UNCLEAR) or found.verdict != UNCLEAR:
