@@ -23,7 +23,7 @@ def quiet(*ticks: tuple[int, int], error: float = 0.0, slow: float = 0.0, count:
     for place, (tick, _) in enumerate(ticks):
         own = requests[place * count : (place + 1) * count]
         own["time"] = tick - TICK
-        own["error"][: round(error * count)] = 1
+        own["error"][: round(error * count)] = 2
         own["latency"][: round(slow * count)] = 9_000.0
     n = len(ticks)
     tokens = np.array([[tick[1], 0] for tick in ticks], np.int64).reshape(n, 2)

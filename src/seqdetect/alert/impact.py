@@ -78,7 +78,7 @@ def _sum(one: Spent, other: Spent) -> Spent:
 
 
 class Counts(NamedTuple):
-    """All traffic of some time; a latency is slow where it is over the objective's limit."""
+    """All traffic of some time. A request failed with a status of 500 and above; it is slow over the objective's limit."""
 
     tokens: int = 0
     stated: int = 0
@@ -110,7 +110,9 @@ class Traffic:
             return
         place = self._places(requests["time"])
         limit = self._objectives.latency_ms
-        self._count(1, place, requests["error"])
+        self._count(
+            1, place, requests["error"] // 2
+        )  # what the client got wrong is no failure of the service
         if limit is not None:
             latency = requests["latency"]
             self._count(3, place, np.where(np.isnan(latency), -1, latency > limit))

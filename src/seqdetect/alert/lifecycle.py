@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from seqdetect.alert import route
 from seqdetect.alert.alert import CALM, CRITICAL, EVERYBODY, Alert, begun, joined, opened_again
 from seqdetect.alert.cap import OVERFLOW, Cap
+from seqdetect.alert.concerned import Step, concerned, holding
 from seqdetect.alert.cooldown import Cooldown
 from seqdetect.alert.crowd import Crowd
 from seqdetect.alert.impact import Counts, Traffic, impact
@@ -30,21 +31,12 @@ from seqdetect.alert.population import TOGETHER_S, Active, Surge, least
 from seqdetect.alert.prices import Prices
 from seqdetect.bundle.schema import Metadata
 from seqdetect.events import MICROSECONDS
-from seqdetect.score.engine import LEVELS, Scored
+from seqdetect.score.engine import Scored
 from seqdetect.service import SERVICE
 
 Changes = list[dict[str, Any]]
 SERVICE_KINDS: Final = ("degradation",)
 """Kinds that are about how the service answers, whoever is asked: its error budget is their affair."""
-
-
-class _Row(NamedTuple):
-    """A scored step that may concern an alert. No two have the same tick and user."""
-
-    tick: int
-    user: str
-    row: int
-    cost: int | None
 
 
 @dataclass
@@ -78,7 +70,7 @@ class AlertBook:
         self.traffic = Traffic(self.tick_us, self.policy.objectives)
         self.crowd = Crowd(self.tick_us)
         self.tell = Form(self.metadata, self.thresholds, self.runbooks, self.labels, self.scope)
-        self.holds = _holds(self.tell, self.policy.hysteresis)
+        self.holds = holding(self.tell, self.policy.hysteresis)
 
     def push(self, scored: Scored, now: int | None) -> Changes:
         """Changes caused by ``scored``, in order; ``now`` is the end of the last complete tick (microseconds)."""
@@ -87,13 +79,13 @@ class AlertBook:
         self.crowd.begin(scored)
         noted = 0
         # once per tick: many users at once must not cost the square of their number
-        for tick, rows in groupby(self._rows(scored), key=lambda row: row.tick):
+        for tick, steps in groupby(self._concerned(scored), key=lambda step: step.tick):
             known = int(np.searchsorted(scored.tick, tick, "right"))
             self._note(scored, slice(noted, known))
             self.traffic.upto(tick)
             noted = known
             changes += self._resolve_before(tick)
-            changes += self._tick(tick, self._steps(scored, rows))
+            changes += self._tick(tick, self._begun(scored, steps))
         self._note(scored, slice(noted, len(scored)))
         self.traffic.rest()
         self.crowd.rest()
@@ -107,28 +99,17 @@ class AlertBook:
         others += [self.cap.overflow] if self.cap.overflow is not None else []
         return [self.tell(alert, "update", alert.until) for alert in (*others, *self.open.values())]
 
-    def _rows(self, scored: Scored) -> list[_Row]:
-        """The steps that may concern an alert, by tick and user: hot ones, and those that may hold one open."""
-        rows = list(scored.causes)
-        if not rows and not self.open:
+    def _concerned(self, scored: Scored) -> list[Step]:
+        if not scored.causes and not self.open:
             return []
-        near = np.flatnonzero((scored.score >= self.holds) & (scored.level == 0)).tolist()
-        names = [scored.names[user] for user in scored.user[rows + near].tolist()]
-        watched = self.open.keys() | set(names[: len(rows)])
-        rows += [row for row, name in zip(near, names[len(rows) :], strict=True) if name in watched]
-        names = [scored.names[user] for user in scored.user[rows].tolist()]
-        costs: list[int | None] = [None] * len(rows)
-        if self.prices is not None:
-            costs = self.prices.costs(scored, rows, self.tick_us)
-        ticks = scored.tick[rows].tolist()
-        return sorted(_Row(*row) for row in zip(ticks, names, rows, costs, strict=True))
+        return concerned(scored, self.open, self.holds, self.prices, self.tick_us)
 
-    def _steps(self, scored: Scored, rows: Iterable[_Row]) -> list[Alert]:
+    def _begun(self, scored: Scored, steps: Iterable[Step]) -> list[Alert]:
         """The steps of one tick that do concern an alert, as the ones they would begin."""
         return [
-            begun(scored, row.row, self.tick_us, row.cost)
-            for row in rows
-            if row.row in scored.causes or row.user in self.open
+            begun(scored, step.row, self.tick_us, step.cost)
+            for step in steps
+            if step.row in scored.causes or step.user in self.open
         ]
 
     def _note(self, scored: Scored, rows: slice) -> None:
@@ -294,11 +275,3 @@ class AlertBook:
         if "cap" in memory:
             self.cap.recall(memory["cap"])
         self.active.restore(last)
-
-
-def _holds(form: Form, hysteresis: float) -> float:
-    """The score from which on a step holds an alert open: at least half the warning threshold, lest none ever ends."""
-    lowest = min(
-        (value for tier in LEVELS[1:] if (value := form.threshold(tier)) is not None), default=np.inf
-    )
-    return float(lowest - min(hysteresis, abs(lowest) / 2.0))
