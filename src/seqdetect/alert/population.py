@@ -94,7 +94,8 @@ class Active:
         before = self._last[user]
         self._last[user] = tick
         if len(tick) and tick[0] != tick[-1]:
-            order = np.argsort(user, kind="stable")
+            # numpy sorts 16 bits several times faster
+            order = np.argsort(user.astype(np.uint16) if len(self._last) <= 1 << 16 else user, kind="stable")
             again = np.flatnonzero(user[order][1:] == user[order][:-1])
             before[order[again + 1]] = tick[order[again]]
         return before
