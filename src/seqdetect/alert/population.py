@@ -194,7 +194,8 @@ class Surge:
         """Look at causes and evidence, if that is due at ``now`` (microseconds).
 
         A change of the causes counts when it is there twice running: while users come and go the lead changes often. A
-        verdict stands until the other one is reached: what was clear does not become unclear by coming to its end.
+        verdict stands: what was clear does not become unclear by coming to its end, and an attack that is over does not
+        become a campaign because the traffic goes on.
         """
         if now < self.judged + round(JUDGED_S * MICROSECONDS):
             return
@@ -205,7 +206,7 @@ class Surge:
         if now <= self.alert.since + JUDGED * MINUTE_US:  # later the time before is no measure of the present
             moment = Moment(self.alert.start, self.alert.since, now, self._surging(now), active)
             found = triage(crowd, moment, calendar)
-            if self.verdict in (None, UNCLEAR) or found.verdict != UNCLEAR:
+            if self.verdict in (None, UNCLEAR) or found.verdict in (self.verdict, ATTACK):
                 self.alert = replace(self.alert, triage=found.payload())
         self.alert = replace(self.alert, kind=refined(self.by_causes, self.verdict))
 
