@@ -15,6 +15,7 @@ import csv
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -146,7 +147,9 @@ def train(made: Week, folder: Path, seed: int) -> None:
 
 def scored(model: Path, arrivals: Arrivals) -> list[dict[str, Any]]:
     """The changes of alerts that the same model would cause had nothing been disturbed."""
-    scorer = Scorer([Model("champion", load(model / "bundle.onnx"), prices=Prices(Price(2.5, 10.0)))], Tally())
+    scorer = Scorer(
+        [Model("champion", load(model / "bundle.onnx"), prices=Prices(Price(2.5, 10.0)))], Tally()
+    )
     scorer.load(model / "state.ckpt")
     changes = []
     for batch in chunks(reference(arrivals.clean)):
@@ -178,11 +181,20 @@ def troubles(made: Week, service: Service, far: FarSide, seed: int) -> list[tupl
     ]
 
     def killed() -> None:
-        service.kill()
-        service.begin()
+        """Strikes while events go on being posted."""
+
+        def strike() -> None:
+            service.kill()
+            service.begin()
+
+        threading.Timer(float(rng.uniform(0.1, 1.0)), strike).start()
 
     def down(now: bool) -> Callable[[], None]:
-        return lambda: setattr(far, "down", now)
+        def turn() -> None:
+            service.idle()  # what was posted before belongs to the time before
+            far.down = now
+
+        return turn
 
     found: list[tuple[int, Callable[[], None]]] = [(days[0], killed), (days[2], killed)]
     for start in (days[1], days[3]):
@@ -197,6 +209,7 @@ def measured(ran: Ran) -> dict[str, float | int | str]:
     own = [spell for spell in found if spell.user != "*"]
     ticks = Ticks.of(ran.arrivals.clean, ran.made.labels)
     false, clean = ticks.false_share(own)
+    grave, _ = ticks.false_share([spell for spell in own if spell.critical])
     weeks = len(ticks.by_user) * WEEK_DAYS / 7
     critical = [spell for spell in own if spell.critical]
     delays, walls = waited(ran, found)
@@ -216,7 +229,8 @@ def measured(ran: Ran) -> dict[str, float | int | str]:
         "exit status": ran.status,
         "events read since the last start": int(read),
         "clean user-ticks": clean,
-        "false share of user-ticks, %": round(100 * false / clean, 3),
+        "false share of user-ticks in critical alerts, %": round(100 * grave / clean, 3),
+        "false share of user-ticks in any alert, %": round(100 * false / clean, 3),
         "false critical episodes per user-week": round(false_episodes(critical, ran.made.labels) / weeks, 3),
         "false episodes per user-week": round(false_episodes(own, ran.made.labels) / weeks, 3),
         "alerts": len(found),
@@ -277,6 +291,11 @@ def by_strength(ran: Ran) -> dict[str, str]:
     told = {}
     for strength, part in harmful.groupby("strength"):
         told[f"found, {strength}"] = f"{int((part['own'] | part['shared']).sum())} of {len(part)}"
+    grave = attacks(hits([spell for spell in found if spell.critical], ran.made.labels))
+    for strength, part in grave.groupby("strength"):
+        told[f"found by critical alerts, {strength}"] = (
+            f"{int((part['own'] | part['shared']).sum())} of {len(part)}"
+        )
     for kind, part in harmful[harmful["strength"].isin(["blatant", "strong"])].groupby("kind"):
         told[f"found, {kind}, blatant or strong"] = shares(part)
     for kind, part in rows[rows["kind"].str.startswith("benign_")].groupby("kind"):

@@ -47,13 +47,20 @@ class FarSide:
             def log_message(self, *words: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/alerts"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *words: object) -> None:
+        """A sender that was killed is no news."""
 
 
 class Service:
@@ -80,6 +87,7 @@ class Service:
         }
         self._config.write_text(yaml.safe_dump(settings))
         self.starts = 0
+        self._posting = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_S)
         self.begin()
 
     def begin(self) -> None:
@@ -88,7 +96,6 @@ class Service:
         words = [sys.executable, "-m", "seqdetect.cli", "serve", "--config", str(self._config)]
         with open(self._log, "ab") as log:
             self._process = subprocess.Popen(words, stderr=log, env=os.environ | {"CHAOS_SECRET": SECRET})
-        self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_S)
         end = time.monotonic() + PATIENCE_S
         while self._ask("/readyz") is None:
             if time.monotonic() > end or self._process.poll() is not None:
@@ -108,11 +115,11 @@ class Service:
         """The status of the answer; where the queue is full, after having waited for room. 0: no answer."""
         while True:
             try:
-                self._connection.request("POST", "/v1/events", body)
-                answer = self._connection.getresponse()
+                self._posting.request("POST", "/v1/events", body)
+                answer = self._posting.getresponse()
                 answer.read()
             except (OSError, http.client.HTTPException):
-                self._connection.close()
+                self._posting.close()
                 return 0
             if answer.status != 429:
                 return answer.status
@@ -137,13 +144,15 @@ class Service:
             time.sleep(0.5)
 
     def _ask(self, path: str) -> str | None:
+        asking = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE_S)
         try:
-            self._connection.request("GET", path)
-            answer = self._connection.getresponse()
+            asking.request("GET", path)
+            answer = asking.getresponse()
             body = answer.read().decode()
         except (OSError, http.client.HTTPException):
-            self._connection.close()
             return None
+        finally:
+            asking.close()
         return body if answer.status == 200 else None
 
 
