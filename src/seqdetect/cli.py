@@ -15,7 +15,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="seqdetect", description="Find the users of an LLM API who behave strangely."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_score, _add_serve, _add_simulate, _add_inspect, _add_report, _add_feedback, _add_champion):
+    for add in (
+        _add_score,
+        _add_serve,
+        _add_simulate,
+        _add_inspect,
+        _add_report,
+        _add_feedback,
+        _add_champion,
+    ):
         add(commands)
     options = parser.parse_args(arguments)
     try:
@@ -185,7 +193,9 @@ def _add_feedback(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     listed.add_argument("--json", action="store_true", help="as JSON lines")
     out = actions.add_parser("export", help="write all verdicts to a file")
     out.add_argument("file", metavar="F", help=".csv or .jsonl, or - for JSON lines on standard output")
-    taken = actions.add_parser("import", help="take in verdicts from a file; those known already are left out")
+    taken = actions.add_parser(
+        "import", help="take in verdicts from a file; those known already are left out"
+    )
     taken.add_argument("file", metavar="F", help=".csv or .jsonl, as export writes them")
     for action in (add, listed, out, taken):
         action.add_argument("--store", required=True, metavar="DB", help="the SQLite file of verdicts")
@@ -203,10 +213,15 @@ def _add_champion(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     promoted.add_argument("version", type=int, metavar="VERSION")
     back = actions.add_parser("rollback", help="make the champion before the present one champion again")
     for action in (promoted, back):
-        action.add_argument("--out", metavar="B", help="write the champion's bundle there, whole or not at all")
+        action.add_argument(
+            "--out", metavar="B", help="write the champion's bundle there, whole or not at all"
+        )
     for action in (shown, promoted, back):
         action.add_argument(
-            "--tracking", default="sqlite:///mlruns.db", metavar="URI", help="MLflow store (default: %(default)s)"
+            "--tracking",
+            default="sqlite:///mlruns.db",
+            metavar="URI",
+            help="MLflow store (default: %(default)s)",
         )
 
 

@@ -76,7 +76,7 @@ def test_the_scorer_runs_as_nobody_special_and_without_a_shell():
 
 
 def test_what_is_installed_is_pinned_and_trains_nothing():
-    (run,) = values(stages()[0], "RUN")
+    run = values(stages()[0], "RUN")[0]
     assert "--constraint constraints.txt" in run
     (extras,) = re.findall(r"\[([a-z,]+)\]\"", run)
     known = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]["optional-dependencies"]

@@ -44,7 +44,9 @@ class Metrics:
 
         self._read = counter("events_read", "Events that came in, rejected ones among them")
         self._rejected = counter("events_rejected", "Events that were not scored, by reason", "reason")
-        self._skipped = counter("events_skipped", "Records of other programs that were no requests to a model")
+        self._skipped = counter(
+            "events_skipped", "Records of other programs that were no requests to a model"
+        )
         self._late = counter("events_late", "Events that came after their tick was complete; not scored")
         self._steps = counter("steps_scored", "Steps scored: users active in a tick", "model")
         self._levels = counter("scores", "Scores at a level", "model", "level")
