@@ -175,7 +175,7 @@ def test_hostile_events_are_counted_and_change_nobody(tmp_path, undisturbed):
             "counts",
         )
         assert service.figure('seqdetect_events_rejected_total{reason="malformed_line"}') >= 10
-        assert service.said("event_rejected")
+        until(lambda: service.said("event_rejected"), "a line on a rejected event")
         assert service.stop() == 0
 
 
