@@ -56,7 +56,7 @@ def traffic(users: int, seed: int, mean_rate: float, per_user_day: float) -> tup
     rng = np.random.default_rng([seed, 3])
     first = int(table.column("timestamp").cast(pa.int64())[0].as_py()) // DAY * DAY
     end = first + WEEKS * WEEK_US
-    injector = Injector(library(), per_user_day, service_per_day=1 / 7, strengths=STRENGTHS)
+    injector = Injector(library(), per_user_day, service_per_day=0.0, strengths=STRENGTHS)
     table, attacks = injector.inject(table, first + WEEK_US, end, rng)
     frame = table.to_pandas(timestamp_as_object=False)
     frame["timestamp"] = table.column("timestamp").cast(pa.int64()).to_numpy()

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from analyst import verdicts
-from habits import WEEK_US, WEEKS, traffic
+from habits import STRENGTHS, WEEK_US, WEEKS, traffic
 
 from seqdetect import experiment
 from seqdetect.attack.inject import Injector
@@ -35,7 +35,7 @@ from seqdetect.detector.learned_evidence import LearnedEvidence
 from seqdetect.detector.static_threshold import StaticThreshold
 from seqdetect.events import Tally, chunks, iso
 from seqdetect.exposure import Exposure
-from seqdetect.feedback.contest import contest
+from seqdetect.feedback.contest import contest, scored
 from seqdetect.feedback.labels import with_verdicts
 from seqdetect.feedback.verdict import Verdict
 from seqdetect.metrics.episodes import best_threshold, false_alert_episodes
@@ -49,11 +49,11 @@ from seqdetect.sequence.split import Split
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.csv"
-USERS, MEAN_RATE, PER_USER_DAY = 20, 0.008, 0.2
+USERS, MEAN_RATE, PER_USER_DAY = 20, 0.008, 0.05
 TICK_S = 300.0
 BUDGETS = {"critical": 0.5, "warning": 2.0}
 """False alerts per user-week: few, so that the habits break them."""
-ARMS = ("frozen", "retrained", "feedback")
+ARMS = ("frozen", "feedback", "retrained")
 HEAD = {"rounds": 4, "epochs": 8, "hidden": [48, 24]}
 log = logging.getLogger("feedback")
 
@@ -137,12 +137,18 @@ class Weeks:
         alerts = [one for one in last.states.values() if one["start"] >= iso(start)]
         return frame[(frame["timestamp"] >= start) & (frame["timestamp"] < end)], alerts
 
+    def probe(self, week: int) -> tuple[pa.Table, pd.DataFrame]:
+        """A copy of the week, and of the one before, with many more attacks in it: what recall is measured on."""
+        injector = Injector(library(), per_user_day=1.5, service_per_day=0.0, strengths=STRENGTHS)
+        rng = np.random.default_rng([self.seed, week, 77])
+        return injector.inject(self.events(week - 1, week), *self.bounds(week), rng)
+
     def measure(self, week: int, path: Path, scores: pd.DataFrame) -> dict[str, float]:
-        """False alerts and recall in the week, by the truth."""
+        """False alerts in the week, by the truth, and recall in its copy."""
         bundle, span = load(path), self.bounds(week)
         grid = make_grid(scores, self.truth, span, [])
-        begun = self.truth[(self.truth["start"] >= span[0]) & (self.truth["start"] < span[1])]
-        peaks = attack_peaks(Ticks.of(scores), begun)
+        table, attacks = self.probe(week)
+        peaks = attack_peaks(Ticks.of(scored(bundle, table)), attacks)
         weeks = grid.exposure_user_weeks().sum()
         row: dict[str, float] = {"user_weeks": weeks, "attacks": len(peaks.rows)}
         same = best_threshold(grid, BUDGETS["warning"])

@@ -179,8 +179,7 @@ class _Gathered:
             rows["author"].to_numpy(object),
             {kind: unit * one for kind, one in weight.items()},
         )
-        harmless = np.ones(len(limited), bool)
-        self.parts[place] = replace(self.parts[place], weight=usual_weight + limited, harmless=harmless)
+        self.parts[place] = replace(self.parts[place], weight=usual_weight + limited, harmless=limited)
 
     def _bags(
         self,
@@ -222,8 +221,8 @@ class _Gathered:
         )
 
 
-def _harmless(part: Examples) -> NDArray[np.bool_]:
-    return np.zeros(len(part.kind), bool) if part.harmless is None else part.harmless
+def _harmless(part: Examples) -> NDArray[np.float64]:
+    return np.zeros(len(part.kind)) if part.harmless is None else part.harmless
 
 
 def _thinned(group: NDArray[np.int64], limit: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -52,8 +52,8 @@ class Examples:
     """[b] row of the key table."""
     weight: NDArray[np.float64]
     """[b]"""
-    harmless: NDArray[np.bool_] | None = None
-    """[b] which bags of clean time alerted and were judged harmless by a person; None where nobody judged."""
+    harmless: NDArray[np.float64] | None = None
+    """[b] what it adds to ``weight`` that people judged the alert there harmless, 0 elsewhere; None where nobody did."""
 
     @property
     def attack(self) -> NDArray[np.bool_]:

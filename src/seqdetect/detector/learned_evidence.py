@@ -88,19 +88,19 @@ class LearnedEvidence:
         """A head for what was judged harmless. Attacks are among the rest, with the weight that they have elsewhere,
         so that no attack which is known is excused."""
         assert self.squash is not None
-        if examples.harmless is None or not examples.attack.any():
+        if examples.harmless is None or not examples.harmless.any() or not examples.attack.any():
             return None
         share = IncidentHead(**self.head).attack_share
         weight, attack = examples.weight.copy(), examples.attack
         weight[attack] *= share * weight[~attack].sum() / weight[attack].sum()
-        apart = _steps_apart(replace(examples, weight=weight))
-        assert apart.harmless is not None
-        # as they come: their sum is limited
-        ratio = float(apart.weight[apart.harmless].sum() / apart.weight[~apart.harmless].sum())
+        judged = examples.harmless > 0
+        # what people add is limited, what that time weighs anyway is not
+        apart = _steps_apart(replace(examples, weight=np.where(judged, examples.harmless, weight)), judged)
+        # as they come, then, and not brought to a share
+        ratio = float(apart.weight[apart.attack].sum() / apart.weight[~apart.attack].sum())
         head = IncidentHead(**{**self.head, "attack_share": ratio})
-        log.info("head for what was judged harmless: %d hours", int(examples.harmless.sum()))
-        kind = np.where(apart.harmless, "harmless", "").astype(object)
-        head.fit(replace(apart, kind=kind), self.squash, seed)
+        log.info("head for what was judged harmless: %d hours", int(judged.sum()))
+        head.fit(apart, self.squash, seed)
         return head
 
     def _floor_score(self, rows: Rows) -> NDArray[np.float64]:
@@ -155,20 +155,16 @@ class LearnedEvidence:
         return [] if self.whole is None else self.whole.kinds
 
 
-def _steps_apart(examples: Examples) -> Examples:
-    """The same with a bag for each step of harmless time: all of an attack is to be found by any step of it, but all
-    of an excuse must hold."""
-    assert examples.harmless is not None
-    own = examples.harmless[examples.bag]
-    old = np.concatenate([np.flatnonzero(~examples.harmless), examples.bag[own]])
-    number = np.cumsum(~examples.harmless) - 1
-    bag = number[examples.bag]
-    bag[own] = (~examples.harmless).sum() + np.arange(own.sum())
-    size = np.bincount(examples.bag)
-    weight = np.where(examples.harmless, examples.weight / size, examples.weight)[old]
-    return Examples(
-        examples.values, bag, examples.kind[old], examples.user[old], weight, examples.harmless[old]
-    )
+def _steps_apart(examples: Examples, judged: NDArray[np.bool_]) -> Examples:
+    """What was ``judged`` [b] as what is to be found, with a bag for each of its steps: an attack is found by any step
+    of it, but an excuse must hold for all."""
+    own = judged[examples.bag]
+    old = np.concatenate([np.flatnonzero(~judged), examples.bag[own]])
+    bag = (np.cumsum(~judged) - 1)[examples.bag]
+    bag[own] = (~judged).sum() + np.arange(own.sum())
+    weight = np.where(judged, examples.weight / np.bincount(examples.bag), examples.weight)[old]
+    kind = np.where(judged, "harmless", "").astype(object)[old]
+    return Examples(examples.values, bag, kind, examples.user[old], weight)
 
 
 def _floor_rows(rows: Rows) -> Rows:
