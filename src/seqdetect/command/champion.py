@@ -46,4 +46,6 @@ def _rollback(tracker: Tracker, options: argparse.Namespace) -> None:
 def _leave(tracker: Tracker, options: argparse.Namespace, version: int) -> None:
     if options.out:
         tracker.fetch(version, Path(options.out))
-        print(f"its bundle is at {options.out}: a service that reads it takes it up at SIGHUP")
+        print(
+            f"its bundle is at {options.out}: a service takes it up at SIGHUP where its state is made alike, else as a shadow first"
+        )
