@@ -202,8 +202,9 @@ class _Gathered:
         )
         kinds = np.full(len(names), "", object) if kind is None else kind[names]
         weights = np.broadcast_to(weight, len(names)) if kind is None else weight[names]
+        tick = data.history.steps.tick[rows[first]]
         self.parts.append(
-            Examples(values[rows], bag.astype(np.int64), kinds, user, weights.astype(np.float64))
+            Examples(values[rows], bag.astype(np.int64), kinds, user, weights.astype(np.float64), tick=tick)
         )
         self.incidents += 0 if kind is None else len(names)
 
@@ -218,6 +219,7 @@ class _Gathered:
             np.concatenate([part.user for part in self.parts]),
             np.concatenate([part.weight for part in self.parts]),
             None if self.judged is None else np.concatenate([_harmless(part) for part in self.parts]),
+            np.concatenate([part.tick for part in self.parts if part.tick is not None]),
         )
 
 

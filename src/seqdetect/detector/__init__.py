@@ -54,6 +54,8 @@ class Examples:
     """[b]"""
     harmless: NDArray[np.float64] | None = None
     """[b] what it adds to ``weight`` that people judged the alert there harmless, 0 elsewhere; None where nobody did."""
+    tick: NDArray[np.int64] | None = None
+    """[b] the end of a tick of each bag, microseconds; None where unknown."""
 
     @property
     def attack(self) -> NDArray[np.bool_]:
@@ -70,6 +72,7 @@ class Examples:
             self.user[bags],
             self.weight[bags],
             None if self.harmless is None else self.harmless[bags],
+            None if self.tick is None else self.tick[bags],
         )
 
 

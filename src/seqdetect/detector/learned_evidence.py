@@ -16,9 +16,11 @@ from seqdetect.detector.block.evidence import COLUMNS, WIDTH, evidence
 from seqdetect.detector.compose import write_tail
 from seqdetect.detector.graph import Value
 from seqdetect.detector.incident_head import IncidentHead, Squash, Written
+from seqdetect.events import MICROSECONDS
 
 log = logging.getLogger(__name__)
 SCALES: Final = tuple(sorted({column.scale_s for column in COLUMNS}))
+DAY_US: Final = 86_400 * MICROSECONDS
 NO_TAIL: Final = Tail(np.zeros(1), np.zeros(1), 1.0)
 
 
@@ -34,7 +36,8 @@ class LearnedEvidence:
     head: dict[str, Any] = field(default_factory=dict)
     """Settings of the ``IncidentHead``."""
     folds: int = 3
-    """Parts that the users are split into for calibration."""
+    """Parts that the users are split into for calibration; the days, where people judged alerts: what is harmless is a
+    habit of users who stay, and calibrated without its user it would count as if nobody knew it."""
     research_only: str | None = None
     squash: Squash | None = field(default=None, init=False)
     whole: IncidentHead | None = field(default=None, init=False)
@@ -42,8 +45,11 @@ class LearnedEvidence:
     excuse: IncidentHead | None = field(default=None, init=False)
     """High where time looks like what was judged harmless; None until somebody judged."""
     parts: list[IncidentHead] = field(default_factory=list, init=False)
-    """Each learned from the users of all folds but its own."""
-    fold: dict[int, int] = field(default_factory=dict, init=False)
+    """Each learned from all folds but its own."""
+    excuses: list[IncidentHead | None] = field(default_factory=list, init=False)
+    """The same of ``excuse``."""
+    fold: dict[int, int] | None = field(default=None, init=False)
+    """Of each user; None where days are folded."""
     floor_tail: Tail = field(default=NO_TAIL, init=False)
     head_tail: Tail = field(default=NO_TAIL, init=False)
     slope: NDArray[np.float64] = field(default_factory=lambda: np.zeros(WIDTH), init=False)
@@ -57,7 +63,7 @@ class LearnedEvidence:
         self.squash = Squash.of(rows.values[rows.usable, :WIDTH])
 
     def learn(self, examples: Examples, seed: int) -> None:
-        """Learn the head from all users, and once more without each fold of them."""
+        """Learn from all there is, and once more without each fold of it."""
         assert self.squash is not None
         examples = replace(examples, values=examples.values[:, :WIDTH])
         self.excuse = self._excuse(examples, seed)
@@ -65,18 +71,26 @@ class LearnedEvidence:
         self.whole.fit_kinds(examples, seed)
         self.slope = self.whole.slope(examples.values[examples.attack[examples.bag]])
         users = np.random.default_rng(seed).permutation(np.unique(examples.user))
-        self.fold = {int(user): number % self.folds for number, user in enumerate(users)}
-        own = np.array([self.fold[int(user)] for user in examples.user])
-        self.parts = []
+        by_user = {int(user): number % self.folds for number, user in enumerate(users)}
+        self.fold = by_user if examples.harmless is None or examples.tick is None else None
+        own = self._folds(examples.user, examples.tick)
+        self.parts, self.excuses = [], []
         for number in range(self.folds):
-            log.info("head without the users of fold %d of %d", number + 1, self.folds)
+            log.info("head without fold %d of %d", number + 1, self.folds)
             rest = examples.take(own != number)
             able = rest.attack.any() and not rest.attack.all()
             if not able:
-                log.warning(
-                    "all attacks are of one fold's users: its thresholds rest on a head that saw them"
-                )
+                log.warning("all attacks are of one fold: its thresholds rest on a head that saw them")
             self.parts.append(self._head(rest, seed) if able else self.whole)
+            self.excuses.append(self._excuse(rest, seed) if able else self.excuse)
+
+    def _folds(self, user: NDArray[np.integer[Any]], tick: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """[n] the fold of each row or bag."""
+        if self.fold is None:
+            assert tick is not None
+            return np.asarray(tick // DAY_US % self.folds)
+        fold = np.array([self.fold.get(one, 0) for one in range(int(user.max()) + 1)], np.int64)
+        return np.asarray(fold[user])
 
     def _head(self, examples: Examples, seed: int) -> IncidentHead:
         assert self.squash is not None
@@ -103,22 +117,18 @@ class LearnedEvidence:
         head.fit(apart, self.squash, seed)
         return head
 
-    def _floor_score(self, rows: Rows) -> NDArray[np.float64]:
-        """[n] the floor's tail probability, less where the time is excused."""
-        score = self.floor_tail(self.floor.reference(_floor_rows(rows)))
-        if self.excuse is None:
-            return score
-        return score / (1.0 + np.exp(self.excuse.logits(rows.values[:, :WIDTH])))
-
     def calibrate(self, rows: Rows) -> NDArray[np.float64]:
-        self.floor_tail = fit_tail(self.floor.reference(_floor_rows(rows))[rows.usable])
-        score = self._floor_score(rows)
+        floor = self.floor.reference(_floor_rows(rows))
+        self.floor_tail = fit_tail(floor[rows.usable])
+        score = self.floor_tail(floor)
         if self.whole is None:
             return score
         logits = np.empty(len(rows))
-        own = np.array([self.fold.get(user, 0) for user in range(int(rows.user.max()) + 1)])[rows.user]
-        for number, head in enumerate(self.parts):
-            logits[own == number] = head.logits(rows.values[own == number, :WIDTH])
+        own = self._folds(rows.user, rows.tick)
+        for number, (head, excuse) in enumerate(zip(self.parts, self.excuses, strict=True)):
+            values = rows.values[own == number, :WIDTH]
+            logits[own == number] = head.logits(values)
+            score[own == number] *= _damping(excuse, values)
         self.head_tail = fit_tail(logits[rows.usable])
         return np.maximum(score, self.head_tail(logits))
 
@@ -144,15 +154,23 @@ class LearnedEvidence:
         return graph.op("Gather", graph.constant(SCALES), graph.op("ArgMax", says, axis=1, keepdims=1))
 
     def reference(self, rows: Rows) -> NDArray[np.float64]:
-        floor = self._floor_score(rows)
+        floor = self.floor_tail(self.floor.reference(_floor_rows(rows)))
         if self.whole is None:
             return floor
+        floor = floor * _damping(self.excuse, rows.values[:, :WIDTH])
         return np.maximum(floor, self.head_tail(self.whole.logits(rows.values[:, :WIDTH])))
 
     @property
     def kinds(self) -> list[str]:
         """The kinds it guesses at; the graph's output ``kind`` has "unknown" before them."""
         return [] if self.whole is None else self.whole.kinds
+
+
+def _damping(excuse: IncidentHead | None, values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """[n] what the floor's score of rows [n, D] is multiplied by, 0 to 1."""
+    if excuse is None:
+        return np.ones(len(values))
+    return np.asarray(1.0 / (1.0 + np.exp(np.minimum(excuse.logits(values), 60.0))))
 
 
 def _steps_apart(examples: Examples, judged: NDArray[np.bool_]) -> Examples:
