@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: demo test mlflow environment programs
+.PHONY: demo test mlflow environment programs sbom
 environment: $(READY)
 
 # torch first and by its exact version, so that the CPU build is taken where one is offered.
@@ -32,3 +32,13 @@ programs:
 
 mlflow: $(READY)
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///mlruns.db --host 127.0.0.1 --port 5000 --workers 1
+
+# What the scorer's image holds beyond its base, as CycloneDX: out/sbom/scorer.cdx.json.
+sbom:
+	rm -rf out/sbom
+	$(PYTHON) -m venv --without-pip out/sbom/image
+	$(PYTHON) -m venv out/sbom/tool
+	out/sbom/tool/bin/python -m pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7.5'
+	out/sbom/tool/bin/python -m pip --python out/sbom/image/bin/python install --quiet --disable-pip-version-check --only-binary :all: -c constraints.txt '.[serve,kafka]'
+	out/sbom/tool/bin/cyclonedx-py environment --validate --output-reproducible --pyproject pyproject.toml --of JSON -o out/sbom/scorer.cdx.json out/sbom/image/bin/python
+	rm -rf out/sbom/image out/sbom/tool
