@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from seqdetect.events import MICROSECONDS
 
 Changes = Sequence[dict[str, Any]]
+Hot = set[tuple[str, int]]
+"""Users and the ends of ticks (microseconds) that were scored at a level or above."""
 TICK_US: Final = 10 * MICROSECONDS
 LATENESS_US: Final = 10 * MICROSECONDS
 AFTERMATH_US: Final = 35 * 60 * MICROSECONDS
@@ -108,6 +110,17 @@ class Ticks:
                 covered[spell.user] |= (ticks > spell.start) & (ticks <= spell.end)
         false = sum(int((covered[user] & ~self.attacked[user]).sum()) for user in covered)
         return false, sum(int((~hit).sum()) for hit in self.attacked.values())
+
+    def clean(self, hot: Hot) -> int:
+        """How many of the user-ticks in ``hot`` are clean."""
+        return sum(
+            len(
+                {tick for user, tick in hot if user == name}.intersection(
+                    ticks[~self.attacked[name]].tolist()
+                )
+            )
+            for name, ticks in self.by_user.items()
+        )
 
 
 def attacks(labels: pd.DataFrame) -> pd.DataFrame:

@@ -29,6 +29,7 @@ from chaos import Arrivals, disturbed, reference
 from feed import Feed
 from measure import (
     Closing,
+    Hot,
     Spell,
     Ticks,
     Tipping,
@@ -45,6 +46,7 @@ from week import WEEK_DAYS, Week, week, write
 from seqdetect.alert.prices import Price, Prices
 from seqdetect.bundle.load import load
 from seqdetect.events import MICROSECONDS, Tally, chunks, iso
+from seqdetect.score.engine import LEVELS, Scored
 from seqdetect.scorer import Model, Scorer
 
 HERE = Path(__file__).parent
@@ -61,6 +63,7 @@ class Ran:
     made: Week
     arrivals: Arrivals
     undisturbed: list[dict[str, Any]]
+    hot: dict[str, Hot]
     changes: list[dict[str, Any]]
     far: list[tuple[float, dict[str, Any]]]
     feed: Feed
@@ -108,7 +111,7 @@ def play(users: int, seed: int, windows: int, folder: Path, scratch: Path) -> Ra
         write(made, folder)
         train(made, folder, seed)
     arrivals = disturbed(made.week, np.random.default_rng([seed, 9]))
-    undisturbed = scored(model, arrivals)
+    undisturbed, hot = scored(model, arrivals)
     far = FarSide()
     service = Service(scratch, model / "bundle.onnx", model / "state.ckpt", far)
     feed = Feed(service, live_windows(made, undisturbed, windows), troubles(made, service, far, seed))
@@ -124,6 +127,7 @@ def play(users: int, seed: int, windows: int, folder: Path, scratch: Path) -> Ra
         made,
         arrivals,
         undisturbed,
+        hot,
         changes,
         far.taken,
         feed,
@@ -145,16 +149,22 @@ def train(made: Week, folder: Path, seed: int) -> None:
     subprocess.run(words, cwd=ROOT, check=True)
 
 
-def scored(model: Path, arrivals: Arrivals) -> list[dict[str, Any]]:
-    """The changes of alerts that the same model would cause had nothing been disturbed."""
-    scorer = Scorer(
-        [Model("champion", load(model / "bundle.onnx"), prices=Prices(Price(2.5, 10.0)))], Tally()
-    )
+def scored(model: Path, arrivals: Arrivals) -> tuple[list[dict[str, Any]], dict[str, Hot]]:
+    """The changes of alerts that the same model would cause had nothing been disturbed, and the steps at each level."""
+    hot: dict[str, Hot] = {level: set() for level in LEVELS[1:]}
+
+    def note(name: str, steps: Scored) -> None:
+        for row in steps.causes:
+            for level in LEVELS[1 : steps.level[row] + 1]:
+                hot[level].add((steps.names[steps.user[row]], int(steps.tick[row])))
+
+    one = Model("champion", load(model / "bundle.onnx"), prices=Prices(Price(2.5, 10.0)))
+    scorer = Scorer([one], Tally(), write=note)
     scorer.load(model / "state.ckpt")
     changes = []
     for batch in chunks(reference(arrivals.clean)):
         changes += scorer.push(batch)
-    return changes
+    return changes, hot
 
 
 def live_windows(made: Week, changes: list[dict[str, Any]], most: int) -> list[tuple[int, int]]:
@@ -229,6 +239,10 @@ def measured(ran: Ran) -> dict[str, float | int | str]:
         "exit status": ran.status,
         "events read since the last start": int(read),
         "clean user-ticks": clean,
+        **{
+            f"clean user-ticks scored at {level} or above, %": round(100 * ticks.clean(steps) / clean, 3)
+            for level, steps in ran.hot.items()
+        },
         "false share of user-ticks in critical alerts, %": round(100 * grave / clean, 3),
         "false share of user-ticks in any alert, %": round(100 * false / clean, 3),
         "false critical episodes per user-week": round(false_episodes(critical, ran.made.labels) / weeks, 3),
