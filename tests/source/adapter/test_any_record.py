@@ -95,3 +95,15 @@ def test_any_bytes_are_at_most_one_rejected_line(format: str, line: bytes):
     table = Adapted(FORMATS[format](()), Layout()).read(line + b"\n", "x", tally)
     assert table.num_rows == 0
     assert tally.read + tally.skipped <= 1
+
+
+def test_half_a_surrogate_pair_hides_nobody() -> None:
+    """Python reads ``"\\ud800"`` in a request and writes it into the log again; a prompt or a name may hold it."""
+    for name in ("litellm", "kong", "openai", "nginx"):
+        plain = json.dumps(
+            RECORDS[name][0]
+            | {"messages": "a\\ud800 \ud83d\ude00", "prompt": "\udc00\ud800", "end_user": "e\ud800"}
+        )
+        tally = Tally()
+        table = Adapted(FORMATS[name](()), Layout()).read(plain.encode() + b"\n", "body", tally)
+        assert (table.num_rows, tally.rejected) == (1, {}), name

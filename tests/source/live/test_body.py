@@ -81,3 +81,21 @@ def test_depth_is_bounded() -> None:
         with pytest.raises(UnreadableError):
             lines(body)
     assert msgspec.json.decode(lines(b'[{"a":1}]')[0]) == {"a": 1}
+
+
+def test_a_broken_item_of_an_array_leaves_its_neighbours() -> None:
+    deep = '{"a": ' + '{"b": ' * 5_000 + "1" + "}" * 5_001
+    for broken in ('{"user": "\\ud800"}', '{"user": NaN}', '{"a": 1} {"b": 2}', "", deep):
+        text, unit = lines(f'[ {{"n": "a]\\",\\n"}}, {broken},{{"n": [1, {{"m": 2}}]}}\n]'.encode())
+        first, middle, last = text.splitlines()
+        assert unit == "item"
+        assert (first, last) == (b'{"n": "a]\\",\\n"}', b'{"n": [1, {"m": 2}]}')
+        assert middle == (broken.encode() or b"null")
+
+
+@pytest.mark.parametrize(
+    "body", ['[{"a": 1}, NaN', '[{"a": 1}, "b', '[{"a": 1}, NaN]]', '[{"a": 1}, NaN}', "[NaN, NaN]"]
+)
+def test_an_array_that_is_no_array_is_refused(body: str) -> None:
+    with pytest.raises(UnreadableError):
+        lines(body.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -25,6 +26,8 @@ LARGEST_DOCUMENT = 256 << 20
 """Bytes of the largest file that is one document over many lines, and so is read at once."""
 
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_ESCAPES = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL)
+"""Escapes in JSON: a whole surrogate pair, the half of one (which is the group), or any other."""
 _TYPES = {
     **dict.fromkeys(("timestamp", "prompt_tokens", "completion_tokens", "status"), pa.int64()),
     "latency_ms": pa.float64(),
@@ -107,11 +110,12 @@ def parsed(adapter: Adapter, data: bytes, origin: str, first: int = 1, unit: str
 
 
 def _outcomes(adapter: Adapter, record: bytes) -> Sequence[Outcome]:
-    """What is in ``record``. Who sends a header that is no UTF-8, which nginx writes as it came, is seen all the same."""
+    """What is in ``record``. Who sends what is no text is seen all the same: a header that is no UTF-8, which nginx
+    writes as it came, or half a surrogate pair, which Python reads and writes and no other JSON does."""
     try:
         return adapter.read(record)
     except _BROKEN:
-        mended = record.decode(errors="replace").encode()
+        mended = _ESCAPES.sub(_whole, record.decode(errors="replace").encode())
         if mended == record:
             raise
         return adapter.read(mended)
@@ -120,6 +124,10 @@ def _outcomes(adapter: Adapter, record: bytes) -> Sequence[Outcome]:
 def tabled(rows: Sequence[Row], origin: str) -> Block:
     """The rows as a block, numbered from 1."""
     return Block(origin, "row", _columns(rows), {}, 1 + np.arange(len(rows)))
+
+
+def _whole(escape: re.Match[bytes]) -> bytes:
+    return b"\\ufffd" if escape[1] else escape[0]
 
 
 def _is_document(head: bytes) -> bool:

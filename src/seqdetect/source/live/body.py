@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 import zlib
 
 import msgspec
@@ -12,6 +13,8 @@ _MOST_MEMBERS = 64
 
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _WITHOUT_BREAKS = bytes.maketrans(b"\r\n", b"  ")
+_SIGNS = re.compile(rb'"(?:[^"\\]|\\.)*+"|["\[\]{},]', re.DOTALL)
+"""Whole texts, and what gives JSON its shape; a lone quote begins a text that does not end."""
 
 
 class TooLargeError(Exception):
@@ -95,13 +98,36 @@ def lines(body: bytes) -> tuple[bytes, str]:
 
 
 def _array(text: bytes) -> bytes:
+    items: list[msgspec.Raw] | list[bytes]
     try:
         items = msgspec.json.decode(text, type=list[msgspec.Raw])
     except _BROKEN as error:
-        raise UnreadableError(f"the body is not JSON: {error}") from error
+        items = _parted(text)
+        if not any(map(_is_one, items)):
+            raise UnreadableError(f"the body is not JSON: {error}") from error
     # Only white space and broken strings hold line breaks as they stand.
     rows = [bytes(item).translate(_WITHOUT_BREAKS) for item in items]
     return b"".join(row + b"\n" for row in rows)
+
+
+def _parted(text: bytes) -> list[bytes]:
+    """The items of an array of which one is broken, or too deep: its sender is often not who sent the others.
+
+    None where the array itself is broken, for then it is not known where an item ends.
+    """
+    items: list[bytes] = []
+    depth, begin = 0, 1
+    for found in _SIGNS.finditer(text):
+        sign = found[0]
+        if sign == b'"':
+            return []
+        depth += (sign in (b"[", b"{")) - (sign in (b"]", b"}"))
+        if depth == 0 or (depth == 1 and sign == b","):
+            items.append(text[begin : found.start()].strip() or b"null")
+            begin = found.end()
+        if depth == 0:
+            return items if begin == len(text) and sign == b"]" else []
+    return []
 
 
 def _is_one(text: bytes) -> bool:
