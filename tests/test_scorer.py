@@ -295,3 +295,24 @@ def test_parts_of_the_same_traffic_have_their_own_alerts(bundle):
         ids.append(set(last_states(pushed(scorer, concat([LIVE]), []))))
     assert not ids[0] & ids[1]
     assert not ids[1] & ids[2]
+
+
+def test_nobody_passes_for_everybody_and_no_name_is_kept_whole_however_long(other):
+    start = pa.scalar(START_US, pa.int64()).cast(pa.timestamp("us", "UTC"))
+
+    def events(names: list[str], at_s: int, tokens: int) -> pa.Table:
+        times = pc.add(pa.array([start] * len(names)), pa.scalar(at_s * MICROSECONDS, pa.duration("us")))
+        count = pa.array([tokens] * len(names), pa.int64())
+        columns = {"timestamp": times, "user_id": names, "prompt_tokens": count, "completion_tokens": count}
+        return conform(pa.table(columns))
+
+    scorer = Scorer([Model("m", other)], Tally())
+    long = "x" * 1_000_000
+    scorer.push(events(["a", "b"], 0, 100))
+    changes = scorer.push(events(["*", "a", long + "1", long + "2"], 20, 20_000)) + scorer.flush()
+    users = [change["user_id"] for change in changes]
+    assert len(set(users)) == 4
+    assert "*" not in users
+    assert "'*'" in users
+    assert sum(user.startswith("xxx") for user in users) == 2
+    assert max(map(len, scorer.lanes[0].stream.keys.names)) < 300

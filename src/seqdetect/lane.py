@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from seqdetect.alert.alert import EVERYBODY
 from seqdetect.alert.lifecycle import AlertBook
 from seqdetect.events import Tally
 from seqdetect.score.engine import Judge, Scored
@@ -19,6 +21,10 @@ from seqdetect.sequence.stream import History, Stream
 from seqdetect.service import SERVICE, as_one
 
 log = logging.getLogger(__name__)
+LONGEST_NAME: Final = 2048
+"""Bytes of a user's name, as UTF-8, that are kept."""
+SHOWN: Final = 256
+"""Characters that are left of a longer one."""
 
 
 @dataclass
@@ -141,12 +147,37 @@ class Lane:
 
 def keyed(table: pa.Table, key: str) -> pa.Table:
     """``table`` with the column ``key`` as the user; events that lack it are left out."""
-    if key == "user_id":
-        return table
     if key == SERVICE:
         return as_one(table)
     if key not in table.column_names:
         return table.slice(0, 0)
-    place = table.column_names.index("user_id")
-    named = table.filter(pc.is_valid(table.column(key)))
-    return named.set_column(place, table.schema.field("user_id"), named.column(key))
+    named = table if key == "user_id" else table.filter(pc.is_valid(table.column(key)))
+    place, field = table.column_names.index("user_id"), table.schema.field("user_id")
+    return named.set_column(place, field, _own_names(named.column(key)).cast(field.type))
+
+
+def _own_names(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """``column`` with other names for those that nobody can have as they are.
+
+    Alerts of everybody have a name for their user, and whoever called himself so would pass for all. Names are kept for
+    as long as users are known and go into alerts, so a monstrous one is known by its beginning and a hash.
+    """
+    if not any(_nobodys(part.dictionary) for part in column.chunks):
+        return column
+    names = [None if name is None else _renamed(name) for name in column.to_pylist()]
+    return pa.chunked_array([pa.array(names, pa.string()).dictionary_encode()])
+
+
+def _nobodys(names: pa.StringArray) -> bool:
+    """Whether one of ``names`` cannot be kept as it is."""
+    found = pc.or_(pc.equal(names, EVERYBODY), pc.greater(pc.binary_length(names), LONGEST_NAME))
+    return bool(pc.any(found).as_py())
+
+
+def _renamed(name: str) -> str:
+    if name == EVERYBODY:
+        return f"'{EVERYBODY}'"
+    whole = name.encode()
+    if len(whole) <= LONGEST_NAME:
+        return name
+    return f"{name[:SHOWN]}…{hashlib.blake2b(whole, digest_size=16).hexdigest()}"
