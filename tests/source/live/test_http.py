@@ -185,6 +185,17 @@ def test_a_token_is_asked_for_where_events_are_posted_alone(served: Any) -> None
     assert request(posted.source.port, "GET", "/healthz")[:2] == (200, b"ok")
 
 
+def test_another_sites_page_posts_no_events(served: Any) -> None:
+    """A form, or a script that need not read the answer, reaches a loopback address from any site."""
+    open_to_all, guarded = served(), served(token="s3cret")
+    body, page = jsonl(event(0)), {"Origin": "https://elsewhere.example", "Content-Type": "text/plain"}
+    assert open_to_all.post(body, **page)[0] == 403
+    assert open_to_all.post(body, Origin="null")[0] == 403
+    assert open_to_all.post(body)[0] == 202
+    assert guarded.post(body, **page)[0] == 401
+    assert guarded.post(body, Authorization="Bearer s3cret", **page)[0] == 202
+
+
 def test_a_token_is_one_word() -> None:
     for token in ("", " ", "two words"):
         with pytest.raises(ValueError, match="one word") as caught:

@@ -165,6 +165,10 @@ class Endpoint:
 
     def _authorise(self, request: Request) -> None:
         if self._token is None:
+            # a browser states the origin of every POST, and programs do not: without this any site that somebody
+            # on this machine looks at could tell of users who never asked anything
+            if "origin" in request.headers:
+                raise _RefusalError(403, "pages in a browser post no events where no token is asked for")
             return
         given = b""
         for name, value in request.scope["headers"]:
