@@ -80,6 +80,10 @@ def test_paths_are_relative_to_the_file_and_nothing_means_defaults(folder, monke
         ("checkpoint:", "log: {level: loud}\ncheckpoint:", "log.level: must be one of debug, error, info, warning"),
         ("checkpoint:", "input: {http: }\ncheckpoint:", "line 5: this is not YAML: input stands twice"),
         ("checkpoint:", "checkpoint: [", "this is not YAML: "),
+        ("checkpoint:", "? [a]\n: b\ncheckpoint:", "line 5: this is not YAML: a key must be text"),
+        ("checkpoint:", "alerts: {calendar: [{start: 2026-99-99}]}\ncheckpoint:", "this is not YAML: month must be in 1..12"),
+        ("checkpoint:", "alerts: {quiet_s: 1.0e+308}\ncheckpoint:", "alerts.quiet_s: expected a number <= 1000000000.0"),
+        ("bundle.onnx}", "bundle.onnx, prices: {prompt: 1.0e+308}}", "models[0].prices.prompt: expected a number <= "),
     ],
 )  # fmt: skip
 def test_an_error_names_the_file_the_key_and_what_to_do(folder, old, new, said):

@@ -12,8 +12,8 @@ from seqdetect.alert.policy import Policy
 from seqdetect.serve.document import Document
 from seqdetect.source.parse.times import Clock
 
-Least = Annotated[float, Meta(ge=0)]
-Seconds = Annotated[float, Meta(gt=0)]
+Least = Annotated[float, Meta(ge=0, le=1e9)]
+Seconds = Annotated[float, Meta(gt=0, le=1e9)]
 Promise = Annotated[float, Meta(gt=0, lt=1)]
 Allowance = Annotated[int, Meta(ge=0)]
 

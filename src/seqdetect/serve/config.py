@@ -17,6 +17,7 @@ Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(gt=0)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Share = Annotated[float, Meta(ge=0)]
+Dollars = Annotated[float, Meta(ge=0, le=1e9)]
 Format = Literal["litellm", "otlp", "nginx", "kong", "openai", "openai_usage"]
 """As in ``seqdetect.source.adapter.FORMATS``."""
 FIXED: Final = (
@@ -40,8 +41,8 @@ TIERS: Final = dict.fromkeys(LEVELS[1:])
 class Price(Struct, frozen=True, forbid_unknown_fields=True):
     """USD per million tokens."""
 
-    prompt: Share = 0.0
-    completion: Share = 0.0
+    prompt: Dollars = 0.0
+    completion: Dollars = 0.0
 
 
 class Model(Struct, frozen=True, forbid_unknown_fields=True):

@@ -146,8 +146,10 @@ def load(path: str | Path) -> Document:
         raise FileNotFoundError(f"no configuration at {path}")
     try:
         value = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date that there is not is a ValueError
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        if not isinstance(error, yaml.YAMLError | UnicodeDecodeError):
+            problem = str(error)
         line = f" line {mark.line + 1}" if mark else ""
         # the whole message would show the lines around, and with them what may be secret
         raise ValueError(f"{path}{line}: this is not YAML: {problem or 'not UTF-8 text'}") from None
@@ -162,6 +164,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key must be text", problem_mark=key.start_mark)
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"{key.value} stands twice", problem_mark=key.start_mark)
             seen.add(key.value)
