@@ -91,6 +91,18 @@ def test_many_that_begin_together_are_one_alert(metadata: Metadata) -> None:
     assert book.surge is None
 
 
+def test_invented_users_fill_no_memory(metadata: Metadata, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(population, "MOST_KEPT", 12)
+    book = AlertBook(metadata)
+    rows = [(user, 1000 + 10 * user, 1, 3.0, MORE) for user in range(60)]
+    (opened, *updates) = told(book.push(scored(rows), 1600 * SECOND))
+    assert book.surge is not None
+    assert (len(book.surge.hot), len(book.surge.aspects)) == (12, 12)
+    assert list(book.surge.hot) == NAMES[-12:]
+    assert [one["users"] for one in (opened, *updates)] == [5, 10, 20, 40]
+    assert book.surge.alert.users == 60
+
+
 def test_few_of_many_are_told_one_by_one(metadata: Metadata) -> None:
     assert not told(AlertBook(metadata).push(scored(surge(4, MORE)), None))
     crowd = [(user, 990, 0, 0.1, MORE) for user in range(60)]

@@ -43,6 +43,9 @@ KINDS: Final = {
 }
 OPEN_TO_DOUBT: Final = tuple(KINDS[about] for about in (Aspect.RATE, Aspect.LENGTHS, Aspect.OTHER))
 """Kinds that evidence of an attack turns into a botnet: more requests, or longer ones, may be anybody's."""
+MOST_KEPT: Final = 100_000
+"""Users of a surge that are remembered one by one, those hot last: as many as make a surge among a million. Whoever
+sends events may invent users without end; those forgotten are still counted."""
 JUDGED_S: Final = 60.0
 """The evidence is looked at anew this often: a surge's first minute tells less than its tenth."""
 
@@ -117,7 +120,9 @@ class Surge:
     aspects: dict[str, tuple[float, Aspect]] = field(default_factory=dict)
     """Largest score of each user, and what that step was about."""
     hot: dict[str, int] = field(default_factory=dict)
-    """Each user's last step at warning or above, microseconds."""
+    """Each user's last step at warning or above, microseconds; the last one comes last."""
+    gone: int = 0
+    """Users that were forgotten; one that comes again counts again."""
     broad: int = 0
     """The last time it was still broad, microseconds."""
     told: Alert | None = None
@@ -176,6 +181,7 @@ class Surge:
         user = alert.user_id
         if alert.score >= self.aspects.get(user, (-np.inf, Aspect.OTHER))[0]:
             self.aspects[user] = alert.score, aspect(alert.causes)
+        self.hot.pop(user, None)
         self.hot[user] = alert.last
         self.alert = replace(joined(self.alert, alert), kind=self.alert.kind)
 
@@ -186,7 +192,11 @@ class Surge:
 
     def settle(self, now: int, active: int) -> None:
         """Once per tick: how many they are, and whether it is broad still, by half of what began it."""
-        self.alert = replace(self.alert, users=len(self.hot))
+        while len(self.hot) > MOST_KEPT:
+            oldest = next(iter(self.hot))
+            self.leave(oldest)
+            self.gone += 1
+        self.alert = replace(self.alert, users=self.gone + len(self.hot))
         if 2 * self._surging(now) >= least(active):
             self.broad = now
 
