@@ -164,7 +164,8 @@ def test_no_text_of_others_steers_the_terminal(
     alerts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = tmp_path / "verdicts.db"
+    add(alerts, store, "--verdict", "true", "--author", "\x1b[2Jana")
     add(alerts, store, "--verdict", "false", "--author", "ana", "--note", "\x1b[2Jgone")
-    capsys.readouterr()
+    assert "\x1b" not in capsys.readouterr().out
     feedback("list", "--store", store)
     assert "\x1b" not in capsys.readouterr().out

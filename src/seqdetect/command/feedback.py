@@ -30,7 +30,11 @@ def _add(options: argparse.Namespace) -> None:
     one = store.add(alert, options.verdict, options.author, options.note, options.kind)
     earlier = store.by_alert(one.alert_id)[:-1]
     before = f" (in place of {earlier[-1].verdict} by {earlier[-1].author})" if earlier else ""
-    print(f"{one.alert_id} of {one.user_id}, {one.start} to {one.end}, {one.kind}: {one.verdict}{before}")
+    print(
+        _shown(
+            f"{one.alert_id} of {one.user_id}, {one.start} to {one.end}, {one.kind}: {one.verdict}{before}"
+        )
+    )
 
 
 def _alert(alert_id: str, alerts: Mapping[str, Mapping[str, Any]], path: str) -> Mapping[str, Any]:
@@ -62,9 +66,13 @@ def _list(options: argparse.Namespace) -> None:
 
 def _line(one: Verdict) -> str:
     kind = one.kind if one.corrected is None else f"{one.kind}, rather {one.corrected}"
-    # what others wrote must not steer the terminal that shows it
     text = f"{one.at[:16]}Z  {one.alert_id}  {one.verdict:6s}  {one.user_id}  {kind}  by {one.author}  {one.note}"
-    return "".join(sign if sign.isprintable() else "?" for sign in text.rstrip())
+    return _shown(text.rstrip())
+
+
+def _shown(text: str) -> str:
+    """What others wrote, so that it cannot steer the terminal that shows it."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 def _export(options: argparse.Namespace) -> None:
