@@ -15,6 +15,8 @@ from prometheus_client import CollectorRegistry, Gauge
 from seqdetect.feedback.store import Verdicts
 from seqdetect.serve.health import Health
 from seqdetect.serve.page import answers, words
+from seqdetect.serve.page.board import Board
+from seqdetect.serve.page.verdicts import Judgements
 from seqdetect.serve.page.vitals import Vitals
 
 from .running import START, Service, calm, event, lines, until
@@ -248,3 +250,12 @@ def test_causes_are_sentences(told, sentence):
 def test_values_beyond_all_bounds_are_still_words():
     assert words.amount(math.inf) == "inf"
     assert words.cause({"name": "requests", "value": 7.0}, 10.0) == "7 requests in 10 s"
+
+
+def test_a_store_of_verdicts_that_breaks_hides_no_alert(tmp_path) -> None:
+    store = tmp_path / "verdicts.db"
+    judgements = Judgements(Verdicts(store), Board(1, 1))
+    assert judgements.known() == {}
+    store.write_bytes(b"no store of anything")
+    judgements._read_at = -math.inf
+    assert judgements.known() == {}

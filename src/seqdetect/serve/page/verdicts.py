@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from threading import Lock
@@ -12,8 +13,10 @@ from msgspec import Meta, Struct
 
 from seqdetect.feedback.store import Verdicts
 from seqdetect.feedback.verdict import LONGEST_NAME, LONGEST_NOTE
+from seqdetect.serve.logs import say
 from seqdetect.serve.page.board import Board
 
+LOG = logging.getLogger(__name__)
 REFRESH_S: Final = 3.0
 """Verdicts that were given elsewhere show after this long."""
 _SHOWN: Final = ("verdict", "author", "note", "at", "corrected")
@@ -40,10 +43,13 @@ class Judgements:
         self._read_at = -REFRESH_S
 
     def known(self) -> Mapping[str, Mapping[str, Any]]:
-        """The verdict that counts, by alert."""
+        """The verdict that counts, by alert. While the store cannot be read it is as it was: alerts are shown anyway."""
         with self._lock:
             if time.monotonic() >= self._read_at + REFRESH_S:
-                self._known = {one.alert_id: _shown(one) for one in self._store.latest()}
+                try:
+                    self._known = {one.alert_id: _shown(one) for one in self._store.latest()}
+                except (OSError, ValueError) as error:
+                    say(LOG, logging.WARNING, "verdicts_not_read", error=str(error))
                 self._read_at = time.monotonic()
             return self._known
 
