@@ -106,6 +106,18 @@ def test_an_error_names_the_setting(tmp_path, prices, alerts, said):
         planned(tmp_path, prices, alerts)
 
 
+def test_an_output_for_a_team_that_goes_is_not_left_without_alerts(tmp_path):
+    outputs = [{"jsonl": {"path": "alerts.jsonl", "teams": ["night"]}}]
+    with Service(tmp_path, alerts={"teams": {"night": ["wallet"]}}, outputs=outputs) as service:
+        service.settings["alerts"] = {"teams": {"day": ["wallet"]}}
+        service.write()
+        service.signal(signal.SIGHUP)
+        until(lambda: service.said("reload_refused"), "the new settings to be refused")
+        assert "outputs[0].jsonl.teams: there is no such team" in service.said("reload_refused")[0]["error"]
+        service.post([*calm(0), event(0, "a", 50_000), *calm(25)])
+        until(lambda: service.changes(), "an alert of the team before")
+
+
 def test_on_sighup_the_policy_and_prices_are_read_again_and_what_is_open_stays(tmp_path):
     with Service(tmp_path, alerts={"teams": {"night": ["wallet"], "day": []}}) as service:
         service.post([*calm(0), event(0, "a", 50_000), *calm(25)])

@@ -117,7 +117,7 @@ def test_a_queue_that_no_output_goes_by_any_more_is_said(known, tmp_path, caplog
         ({"memory": GOOD | {"failure": 1}}, "outputs[0].memory.failure: there is no such setting (did you mean failures?)"),
         ({"memory": GOOD | {"shadow": "yes"}}, "outputs[0].memory.shadow: must be one of no, only, too"),
         ({"memory": GOOD | {"muted": True}}, "outputs[0].memory.muted: must be one of no, only, too"),
-        ({"memory": GOOD | {"teams": ["sre", "ops"]}}, "outputs[0].memory.teams[1]: must be one of "),
+        ({"memory": GOOD | {"teams": "sre"}}, "outputs[0].memory.teams: expected a list"),
         ({"memory": GOOD | {"severity": "info"}}, "outputs[0].memory.severity: must be one of "),
         ({"memory": GOOD | {"name": "../x"}}, "outputs[0].memory.name: expected text matching"),
         ({"memory": {}, "jsonl": {}}, "outputs[0]: name one sink"),
@@ -128,6 +128,16 @@ def test_wrong_settings_are_named(known, tmp_path, entry, said):
     with pytest.raises(ValueError, match=re.escape(said)) as caught:
         built(tmp_path, entry)
     assert "hunter2" not in str(caught.value)
+
+
+def test_an_output_waits_for_teams_that_alerts_have(known, tmp_path):
+    here, entry = Document(tmp_path / "s.yaml", None), {"memory": GOOD | {"teams": ["night", "sre"]}}
+    chosen = outputs.read(here, [entry])
+    outputs.check_teams(chosen, {"sre": (), "night": ("flood",)})
+    with pytest.raises(
+        ValueError, match=re.escape("outputs[0].memory.teams: there is no such team; there are night")
+    ):
+        outputs.check_teams(chosen, {"night": ("flood",)})
 
 
 def test_two_outputs_of_one_name_are_refused(known, tmp_path):

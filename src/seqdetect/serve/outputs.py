@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_type_hints
 
@@ -19,7 +19,7 @@ from seqdetect.serve.config import Name
 from seqdetect.serve.delivery import Output, close
 from seqdetect.serve.document import Document, hint
 from seqdetect.serve.queued import Queues
-from seqdetect.serve.wanted import Severity, Share, Team, Wanted
+from seqdetect.serve.wanted import Severity, Share, Wanted
 from seqdetect.sink import Sink
 
 SINKS: Final = {
@@ -57,6 +57,14 @@ def read(here: Document, entries: Sequence[dict[str, dict[str, Any]]]) -> list[C
             raise one.here.error(f"{one.name} is taken by another output", "name")
         chosen.append(one)
     return chosen
+
+
+def check_teams(chosen: Sequence[Chosen], teams: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` for an output that waits for a team which no alert will ever have."""
+    for one in chosen:
+        for team in one.wanted.teams:
+            if team not in teams:
+                raise one.here.error(f"there is no such team{hint(team, teams)}", "teams")
 
 
 def opened(chosen: Sequence[Chosen], queues: Queues) -> list[Output]:
@@ -123,7 +131,7 @@ def _settings(sink: Callable[..., Sink]) -> type[msgspec.Struct]:
         ("name", Name | None, None),
         ("shadow", Share, "no"),
         ("muted", Share, "no"),
-        ("teams", list[Team], []),
+        ("teams", list[str], []),
         ("severity", Severity, "warning"),
     ]
     for parameter in inspect.signature(sink).parameters.values():

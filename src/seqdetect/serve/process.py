@@ -53,12 +53,14 @@ def plan(path: str | Path) -> Plan:
     """Read the configuration and load its bundles. Raises ``ValueError`` or ``OSError`` that says what to do."""
     settings, here = config.read(path)
     bundles = models.open_all(settings.models, here)
-    built = models.build(settings.models, bundles, here, policy_of(settings.alerts, here))
+    policy, chosen = policy_of(settings.alerts, here), outputs.read(here, settings.outputs)
+    outputs.check_teams(chosen, policy.teams)
+    built = models.build(settings.models, bundles, here, policy)
     try:
         Scorer(built, Tally())
     except ValueError as error:
         raise here.error(str(error), "models") from error
-    return Plan(settings, here, bundles, built, outputs.read(here, settings.outputs))
+    return Plan(settings, here, bundles, built, chosen)
 
 
 def serve(made: Plan) -> None:
@@ -72,7 +74,7 @@ def serve(made: Plan) -> None:
     onlookers = [board] if settings.page.enabled else []
     scorers = Scorers(made.models, store, tally, settings.limits, metrics, onlookers)
     metrics.models(made.models, reload.digests(settings.models, made.bundles))
-    reloader = reload.Reload(settings, made.here, made.bundles, scorers, metrics)
+    reloader = reload.Reload(settings, made.here, made.bundles, made.outputs, scorers, metrics)
     routes = web.routes(metrics, health)
     judgements = _judgements(made, board, metrics)
     if settings.page.enabled:

@@ -16,6 +16,7 @@ from seqdetect.serve.document import Document
 from seqdetect.serve.logs import say
 from seqdetect.serve.metrics import Metrics
 from seqdetect.serve.models import Bundles, Loaded, Stamp
+from seqdetect.serve.outputs import Chosen, check_teams
 from seqdetect.serve.parts import Scorers
 
 LOG = logging.getLogger(__name__)
@@ -28,9 +29,16 @@ class Reload:
     """Exchanges the models of all parts. What cannot be taken over is said and counted, and changes nothing."""
 
     def __init__(
-        self, settings: Config, here: Document, bundles: Bundles, scorers: Scorers, metrics: Metrics
+        self,
+        settings: Config,
+        here: Document,
+        bundles: Bundles,
+        chosen: Sequence[Chosen],
+        scorers: Scorers,
+        metrics: Metrics,
     ) -> None:
         self._settings = settings
+        self._outputs = chosen
         self._here = here
         self._bundles = bundles
         self._scorers = scorers
@@ -79,7 +87,9 @@ class Reload:
 
     def _take(self, wanted: Config, bundles: Bundles, here: Document) -> None:
         try:
-            built = models.build(wanted.models, bundles, here, policy_of(wanted.alerts, here))
+            policy = policy_of(wanted.alerts, here)
+            check_teams(self._outputs, policy.teams)
+            built = models.build(wanted.models, bundles, here, policy)
             self._scorers.swap(built)
         except ValueError as error:
             self._told(REFUSED, str(error))

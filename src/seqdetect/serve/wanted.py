@@ -9,7 +9,6 @@ from typing import Any, Literal
 from seqdetect.score.engine import LEVELS
 
 Share = Literal["no", "only", "too"]
-Team = Literal["sre", "security"]
 Severity = Literal["warning", "critical"]
 
 
@@ -24,7 +23,7 @@ class Wanted:
 
     shadow: Share = "no"
     muted: Share = "no"
-    teams: tuple[Team, ...] = ()
+    teams: tuple[str, ...] = ()
     """Alerts of at least one of these; all where none are named."""
     severity: Severity = "warning"
     """The least."""
