@@ -87,7 +87,6 @@ class Steps:
 class Facts:
     """What is remembered per user between ticks; rows follow the key table."""
 
-    MODEL_BITS = 64
     ADDRESS_WORDS = 4
     ARRAYS = ("last_time", "last_tick", "last_size", "addresses", "models")
 

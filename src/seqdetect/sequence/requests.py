@@ -32,18 +32,6 @@ REQUEST = np.dtype(
 SHORT: Final = 65_535
 """Different 16-bit hashes, 0 left out."""
 
-FIELD_COLUMNS = {
-    "client_ip": "address",
-    "model": "model",
-    "status": "error",
-    "latency_ms": "latency",
-    "user_agent": "agent",
-    "endpoint": "endpoint",
-    "event_id": "event_id",
-}
-"""Optional event columns and the request field that each fills; ``client_ip`` fills ``network`` too."""
-
-
 KNOWN_HASHES: Final = 1 << 20
 """Hashes of strings that are remembered at most; then they are worked out anew."""
 

@@ -23,7 +23,6 @@ from seqdetect.serve.page.watch import Worst
 MOST_ALERTS: Final = 200
 """Open alerts in one answer, and as many resolved ones; the rest is counted."""
 TOP: Final = 20
-SHORTEST_S: Final = 60
 
 Judged = Mapping[str, Mapping[str, Any]]
 """The verdict that counts, by alert."""

@@ -173,9 +173,7 @@ def reals(cells: pa.Array) -> pa.Array:
     cells = plain(cells)
     if pa.types.is_string(cells.type):
         values = np.concatenate(in_pieces(cells, _parsed_reals, _reals_one_by_one))
-    elif (
-        pa.types.is_integer(cells.type) or pa.types.is_floating(cells.type) or pa.types.is_decimal(cells.type)
-    ):
+    elif _is_number(cells.type):
         values = _parsed_reals(cells)
     else:
         values = np.full(len(cells), np.nan)
