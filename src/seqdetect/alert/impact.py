@@ -127,7 +127,8 @@ class Traffic:
 
     def over(self, first: int, now: int) -> Counts:
         """The sums of the periods from ``first`` to the one of the tick that ends at ``now`` (microseconds)."""
-        rows = [self.periods.get(number, Counts()) for number in range(first, period(now) + 1)]
+        last = period(now)
+        rows = [counts for number, counts in self.periods.items() if first <= number <= last]
         return Counts(*(sum(column) for column in zip(*rows, strict=True)))
 
     def burn(self, counts: Counts) -> float | None:
