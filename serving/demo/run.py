@@ -161,17 +161,15 @@ def watch(scene: Traffic, folder: Path, places: dict[str, Any]) -> None:
     say(f"at {scene.attack:%H:%M:%S} UTC somebody begins to scrape with the key of {scene.user}")
     until(lambda: datetime.now(UTC) >= scene.attack, "the attack", CAUGHT_WITHIN_S)
     say("the attack has begun")
-    opened = until(lambda: _change(scene, folder, ("warning", "critical")), "an alert", CAUGHT_WITHIN_S)
+    opened = until(lambda: _change(scene, folder), "an alert", CAUGHT_WITHIN_S)
     say(f"alert opened {_after(scene, opened)}: {_described(opened)}")
-    grave = until(lambda: _change(scene, folder, ("critical",)), "a critical alert", CAUGHT_WITHIN_S)
-    say(f"critical {_after(scene, grave)}: {_described(grave)}")
     if "Alertmanager" in places:
-        url = f"{places['Alertmanager']}/api/v2/alerts?filter=alert_id={grave['alert_id']}"
+        url = f"{places['Alertmanager']}/api/v2/alerts?filter=alert_id={opened['alert_id']}"
         (first, *_) = until(lambda: get(url), "Alertmanager")
         say(f"Alertmanager shows it {first['status']['state']}: {first['annotations']['summary']}")
-    page = until(lambda: _paged(places["pager"], grave["alert_id"]), "the pager")
+    page = until(lambda: _paged(places["pager"], opened["alert_id"]), "the pager")
     say(f"somebody was paged: {page['payload']['summary']}")
-    said = {"model": "users", "alert_id": grave["alert_id"], "verdict": "true", "author": "demo", "note": ""}
+    said = {"model": "users", "alert_id": opened["alert_id"], "verdict": "true", "author": "demo", "note": ""}
     request = urllib.request.Request(
         f"{places['page']}api/verdicts", json.dumps(said).encode(), {"Content-Type": "application/json"}
     )
@@ -179,15 +177,15 @@ def watch(scene: Traffic, folder: Path, places: dict[str, Any]) -> None:
         say(f"verdict recorded ({answer.status}): a true alert, which the next training may learn from")
 
 
-def _change(scene: Traffic, folder: Path, severities: tuple[str, ...]) -> dict[str, Any] | None:
-    """The first change of the attacked user's alert since the attack that is so severe."""
+def _change(scene: Traffic, folder: Path) -> dict[str, Any] | None:
+    """The first change of the attacked user's alert since the attack."""
     file = folder / "alerts.jsonl"
     for line in file.read_bytes().splitlines(keepends=True) if file.exists() else ():
         if not line.endswith(b"\n"):
             continue
         change: dict[str, Any] = json.loads(line)
         since = datetime.fromisoformat(change["at"]) >= scene.attack
-        if change["user_id"] == scene.user and since and change["severity"] in severities:
+        if change["user_id"] == scene.user and since:
             return change
     return None
 

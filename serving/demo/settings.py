@@ -13,7 +13,7 @@ def scorer(bundle: Path, broker: int, port: int, alertmanager: int | None, pager
     """For ``seqdetect serve``; without an Alertmanager it calls the pager itself."""
     page = f"http://127.0.0.1:{port}/"
     told: dict[str, Any] = (
-        {"pagerduty": {"routing_key": {"env": "DEMO_PAGER"}, "url": pager, "severity": "critical"}}
+        {"pagerduty": {"routing_key": {"env": "DEMO_PAGER"}, "url": pager}}
         if alertmanager is None
         else {"alertmanager": {"urls": [f"http://127.0.0.1:{alertmanager}"], "page_url": page}}
     )
@@ -35,7 +35,7 @@ def scorer(bundle: Path, broker: int, port: int, alertmanager: int | None, pager
 
 
 def alertmanager(pager: str) -> dict[str, Any]:
-    """Critical alerts call somebody; all others are only shown."""
+    """Every alert calls somebody, so that there is something to see; ``serving/alertmanager`` calls for critical ones."""
     summary = "{{ (index .Alerts 0).Annotations.summary }}"
     return {
         "route": {
@@ -43,7 +43,7 @@ def alertmanager(pager: str) -> dict[str, Any]:
             "group_by": ["alertname", "alert_id", "team"],
             "group_wait": "1s",
             "group_interval": "5s",
-            "routes": [{"receiver": "pager", "matchers": ['severity="critical"']}],
+            "routes": [{"receiver": "pager", "matchers": ['alertname="LLMUsageAnomaly"']}],
         },
         "receivers": [
             {"name": "nobody"},
