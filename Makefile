@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: demo test mlflow environment programs sbom
+.PHONY: demo demo-live test mlflow environment programs sbom
 environment: $(READY)
 
 # torch first and by its exact version, so that the CPU build is taken where one is offered.
@@ -17,6 +17,11 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	$(BIN)/python train.py experiment=demo out=out/demo
+
+# Broker, simulator, scorer, Prometheus and Alertmanager on loopback, and an attack that is caught; ends with Ctrl-C.
+demo-live: $(READY)
+	test -f out/demo/bundle.onnx || $(MAKE) demo
+	$(BIN)/python serving/demo/run.py $(LIVE)
 
 test: $(READY)
 	$(BIN)/ruff check src tests experiments serving train.py
