@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 ARMS = {
     "frozen": ("never retrained", "tab:gray"),
     "retrained": ("retrained without verdicts", "tab:orange"),
+    "by_day": ("the same, calibrated by days", "tab:green"),
     "feedback": ("retrained with verdicts", "tab:blue"),
 }
 MEASURES = {
@@ -60,7 +61,7 @@ def paired(rows: pd.DataFrame) -> None:
     first, last = (own[own["week"] == week].set_index("seed") for week in (1, 4))
     _line("with verdicts, week 4 less week 1", last, first)
     later = rows[rows["week"] > 1].groupby(["arm", "seed"])[["false_warning", "recall_warning"]].mean()
-    for arm in ("frozen", "retrained"):
+    for arm in ("frozen", "retrained", "by_day"):
         _line(
             f"with verdicts less {ARMS[arm][0]}, mean of weeks 2 to 4", later.loc["feedback"], later.loc[arm]
         )

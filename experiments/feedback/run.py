@@ -12,8 +12,8 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from seqdetect.attack.inject import Injector
 from seqdetect.attack.library import library
 from seqdetect.attack.strength import DAY
 from seqdetect.bundle.load import load
+from seqdetect.detector import Examples
 from seqdetect.detector.adapted import Adapted
 from seqdetect.detector.learned_evidence import LearnedEvidence
 from seqdetect.detector.static_threshold import StaticThreshold
@@ -53,7 +54,7 @@ USERS, MEAN_RATE, PER_USER_DAY = 20, 0.008, 0.05
 TICK_S = 300.0
 BUDGETS = {"critical": 0.5, "warning": 2.0}
 """False alerts per user-week: few, so that the habits break them."""
-ARMS = ("frozen", "feedback", "retrained")
+ARMS = ("frozen", "feedback", "retrained", "by_day")
 HEAD = {"rounds": 4, "epochs": 8, "hidden": [48, 24]}
 log = logging.getLogger("feedback")
 
@@ -86,6 +87,14 @@ class Last:
         pass
 
 
+class ByDay(Exposure):
+    """Examples in which nobody judged anything, calibrated by days as if somebody had."""
+
+    def examples(self, data: Data, rows: Callable[[Data], np.ndarray], seed: int) -> Examples:
+        found = super().examples(data, rows, seed)
+        return replace(found, harmless=np.zeros(len(found.kind)))
+
+
 class Weeks:
     """One seed's traffic, and what is done with it week by week."""
 
@@ -116,11 +125,11 @@ class Weeks:
         )
         return with_verdicts(prepare(Window(self.events(begin, last)), split, TICK_S, None, self.seed), said)
 
-    def train(self, data: Data, path: Path) -> None:
+    def train(self, data: Data, path: Path, exposure: type[Exposure] = Exposure) -> None:
         """A bundle in ``path``."""
         detector = LearnedEvidence(Adapted(StaticThreshold()), head=HEAD, folds=2)
-        exposure = Exposure(self.injector, copies=1)
-        trained = experiment.fit("learned_evidence", detector, data, self.seed, BUDGETS, exposure)
+        shown = exposure(self.injector, copies=1)
+        trained = experiment.fit("learned_evidence", detector, data, self.seed, BUDGETS, shown)
         experiment.write_bundle(trained, data, path, TICK_S, {"seed": self.seed})
 
     def serve(self, week: int, path: Path) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
@@ -183,16 +192,18 @@ def run(seed: int) -> None:
                     said += verdicts(alerts, weeks.truth, np.random.default_rng([seed, week]))
                     row["verdicts"] = len(said)
                 if arm != "frozen" and week < WEEKS - 1:
-                    row |= advance(weeks, week, said, champion)
+                    row |= advance(weeks, week, said, champion, ByDay if arm == "by_day" else Exposure)
                 log.info("%s (%.0f s)", json.dumps(row, default=str), time.monotonic() - started)
                 write(row)
 
 
-def advance(weeks: Weeks, week: int, said: list[Verdict], champion: Path) -> dict[str, Any]:
+def advance(
+    weeks: Weeks, week: int, said: list[Verdict], champion: Path, exposure: type[Exposure]
+) -> dict[str, Any]:
     """Train on what is known after ``week`` and put the result in the champion's place if it is better."""
     challenger = champion.with_name("challenger.onnx")
     data = weeks.data(week, said)
-    weeks.train(data, challenger)
+    weeks.train(data, challenger, exposure)
     found = contest(champion, challenger, data, weeks.injector, weeks.seed)
     if found["promoted"]:
         shutil.copy(challenger, champion)
