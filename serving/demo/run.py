@@ -158,7 +158,7 @@ def live(coming: pa.Table, port: int, running: ExitStack) -> None:
 
 def watch(scene: Traffic, folder: Path, places: dict[str, Any]) -> None:
     """Tell what becomes of the attack: alert, Alertmanager, pager, verdict."""
-    say(f"at {scene.attack:%H:%M:%S} UTC somebody begins to scrape with the key of {scene.user}")
+    say(f"at {scene.attack:%H:%M:%S} UTC somebody begins to run up a bill with the key of {scene.user}")
     until(lambda: datetime.now(UTC) >= scene.attack, "the attack", CAUGHT_WITHIN_S)
     say("the attack has begun")
     opened = until(lambda: _change(scene, folder), "an alert", CAUGHT_WITHIN_S)

@@ -12,13 +12,15 @@ import pyarrow.compute as pc
 
 from seqdetect import events
 from seqdetect.attack.inject import Injector
-from seqdetect.attack.scrape import Scrape
+from seqdetect.attack.wallet import Wallet
 from seqdetect.events import MICROSECONDS, Tally
 from seqdetect.source.synthetic import Synthetic
 
 DAYS_BEFORE, HOURS_AFTER = 1.0, 6.0
 USERS, SEED = 40, 7
-ATTACK_HOURS = 2.0
+WALLET = Wallet(factors=(30.0,) * 4, pace=(30.0,) * 4, least_added=(600.0,) * 4, hours=(0.25, 0.25))
+"""Two long requests every three seconds for a quarter of an hour, whoever the key's owner is: with gentler ones it can
+take five minutes until the evidence is there, and nobody watches for so long."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Traffic:
 
 
 def traffic(now: datetime, attack_after_s: float) -> Traffic:
-    """Users whose day ends at ``now``; one of them has its key used for scraping from ``attack_after_s`` later on."""
+    """Users whose day ends at ``now``; the key of one of them runs up a bill from ``attack_after_s`` later on."""
     epoch = (now - timedelta(days=DAYS_BEFORE)).isoformat()
     days = DAYS_BEFORE + HOURS_AFTER / 24
     quiet = events.sort(
@@ -57,8 +59,7 @@ def microseconds(moment: datetime) -> int:
 
 
 def _attacked(quiet: pa.Table, begin: int) -> tuple[pa.Table, pd.DataFrame]:
-    """One blatant scrape that fills its stretch, so that it starts at ``begin`` and not somewhere later."""
-    scrape = Scrape(hours=(ATTACK_HOURS, ATTACK_HOURS))
-    injector = Injector({scrape.kind: scrape}, strengths=("blatant",), service_per_day=0)
-    end = begin + round(ATTACK_HOURS * 3600 * MICROSECONDS)
+    """One denial of wallet that fills its stretch, so that it starts at ``begin`` and not somewhere later."""
+    injector = Injector({WALLET.kind: WALLET}, strengths=("blatant",), service_per_day=0)
+    end = begin + round(WALLET.hours[1] * 3600 * MICROSECONDS)
     return injector.inject(quiet, begin, end, np.random.default_rng(SEED), count=1)
